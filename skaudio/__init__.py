@@ -1,0 +1,31 @@
+"""Neural feature extraction for audio, as scikit-learn transformers.
+
+Names are loaded when first used: ``import skaudio`` alone imports neither torch,
+librosa nor scikit-learn.
+"""
+
+import lazy_loader
+
+__version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=[
+        "audio",
+        "base",
+        "batching",
+        "compare",
+        "datasets",
+        "extractors",
+        "frontends",
+        "networks",
+        "plotting",
+        "pooling",
+        "utils",
+    ],
+    submod_attrs={
+        "audio": ["AudioFile", "ClipError", "read_audio"],
+        "extractors": ["MFCCTransformer", "RandomCNNTransformer"],
+    },
+)
+__all__ += ["__version__"]

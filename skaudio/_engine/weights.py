@@ -1,0 +1,66 @@
+"""Random generators, and weights on their way between networks and numpy."""
+
+import numpy as np
+import torch
+
+__all__ = ["load", "new_generator", "to_numpy"]
+
+
+def new_generator(random_state):
+    """CPU generator for everything an extractor draws.
+
+    Parameters
+    ----------
+    random_state : int, RandomState or None
+        As in scikit-learn, except that None takes fresh entropy from the operating system
+        and leaves numpy's and torch's global generators alone.
+
+    Returns
+    -------
+    generator : torch.Generator
+        Seeded.
+    """
+    from sklearn.utils import check_random_state
+
+    if random_state is None:
+        seed = np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1
+    else:
+        seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+    return torch.Generator().manual_seed(int(seed))
+
+
+def to_numpy(network):
+    """Kernels and biases of a network in forward order.
+
+    Parameters
+    ----------
+    network : Module
+        Its parameters are registered in forward order, kernels before biases.
+
+    Returns
+    -------
+    weights : dict of str to ndarray
+        Contiguous copies.
+    """
+    return {name: np.array(p.detach().cpu()) for name, p in network.named_parameters()}
+
+
+def load(network, weights):
+    """Give a network stored weights, without a copy where numpy allows it.
+
+    Parameters
+    ----------
+    network : Module
+        As it was built for these weights.
+    weights : dict of str to ndarray
+        Result of `to_numpy`.
+
+    Returns
+    -------
+    network : Module
+        The same one.
+    """
+    # a memory-mapped pickle gives read-only arrays, which torch would warn about
+    state = {name: torch.from_numpy(np.require(w, requirements="W")) for name, w in weights.items()}
+    network.load_state_dict(state, strict=False, assign=True)
+    return network

@@ -1,0 +1,230 @@
+"""The base class: everything an extractor shares with all others, written once."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from . import pooling
+from ._engine import weights
+from ._engine.extract import Run, Walk, extract, finest
+from .audio import ClipError, Clips, clip_items
+from .utils._sklearn import check_feature_names_in
+from .utils.validation import check_choice, check_number
+
+__all__ = ["BaseAudioTransformer"]
+
+
+class BaseAudioTransformer(TransformerMixin, BaseEstimator):
+    """Base of all extractors; a subclass writes its parameters, its docstring and these hooks.
+
+    ``_frontend()``
+        Room 3, the module that turns waves into what the network reads.
+    ``_network(generator)``
+        Room 4, with weights drawn from a `torch.Generator`, or left undrawn if it is None.
+    ``_min_samples()``
+        Optional: shortest clip, in samples, that is not padded. 1 if not given.
+    ``_check_parameters()``
+        Optional: raises ValueError or TypeError for its own parameters.
+    ``_learn(clips, run)``
+        Optional: what `fit` learns from the clips before the network is drawn.
+
+    Its ``__init__`` stores ``sample_rate``, ``pooling`` and the running parameters
+    ``batch_size``, ``device``, ``n_jobs``, ``verbose`` and ``on_error``, unchanged.
+    """
+
+    def fit(self, X, y=None):
+        """Check the clips and the parameters, and draw or learn what the features need.
+
+        Parameters
+        ----------
+        X : list of clips, or array of shape (n_clips, n_samples)
+            A clip is a 1-D array of samples at ``sample_rate``, a path, or an `AudioFile`.
+            Lists may mix them and hold clips of any lengths.
+        y : object, default=None
+            Ignored; here for pipelines.
+
+        Returns
+        -------
+        self : object
+            The fitted extractor.
+
+        Raises
+        ------
+        ClipError
+            (a ValueError) If a clip cannot be used and ``on_error="raise"``.
+        ValueError, TypeError
+            If X is no collection of clips, or a parameter is not allowed.
+        """
+        self._check_running_parameters()
+        check_number("sample_rate", self.sample_rate, 1)
+        self._check_parameters()
+        pooling.resolve(self.pooling)
+        clips = self._as_clips(X, reset=True)
+        usable, run = [], self._run()
+        for i in range(len(clips)):
+            try:
+                clips.check(i)
+                usable.append(i)
+            except ClipError:
+                if self.on_error == "raise":
+                    raise
+        if not usable:
+            raise ValueError(f"none of the {len(clips)} clips can be used")
+        self._learn(clips.take(usable), run)
+        if hasattr(self, "random_state"):  # else there is nothing to draw
+            network = self._network(weights.new_generator(self.random_state))
+            self.weights_ = weights.to_numpy(network)
+        self.n_features_out_ = self._walk(self.pooling).width
+        return self
+
+    def _check_parameters(self):
+        """Nothing to check beyond what all extractors share."""
+
+    def _learn(self, clips, run):
+        """Learn nothing from the clips."""
+
+    def _min_samples(self):
+        return 1
+
+    def transform(self, X):
+        """Feature vectors of clips.
+
+        Parameters
+        ----------
+        X : list of clips, or array of shape (n_clips, n_samples)
+            As in `fit`. Files are decoded batch by batch, so memory stays flat.
+
+        Returns
+        -------
+        features : ndarray of shape (n_clips, n_features), float32
+            Row i belongs to clip i. Rows of skipped clips are NaN.
+
+        Raises
+        ------
+        ClipError
+            (a ValueError) If a clip cannot be used and ``on_error="raise"``.
+        NotFittedError
+            If `fit` was not called.
+        """
+        return self._extract(X, self.pooling)
+
+    def transform_frames(self, X):
+        """Features over time, before pooling.
+
+        Layers with longer steps than the finest one repeat their frames, layers with fewer
+        frames repeat their last; see `frame_times`.
+
+        Parameters
+        ----------
+        X : list of clips, or array of shape (n_clips, n_samples)
+            As in `fit`.
+
+        Returns
+        -------
+        frames : list of ndarray of shape (n_frames_i, n_channels), float32
+            One array per clip; without any frame for skipped clips.
+
+        Raises
+        ------
+        ClipError
+            (a ValueError) If a clip cannot be used and ``on_error="raise"``.
+        """
+        return self._extract(X, None)
+
+    def frame_times(self, n_samples):
+        """Centre of each frame that `transform_frames` gives for a clip.
+
+        Parameters
+        ----------
+        n_samples : int
+            Length of the clip at ``sample_rate``.
+
+        Returns
+        -------
+        times : ndarray of shape (n_frames,), float64
+            Seconds from the beginning of the clip.
+        """
+        import torch
+
+        check_is_fitted(self)
+        check_number("n_samples", n_samples, 1)
+        walk = self._walk(None)
+        base = finest(walk.network.maps)
+        lengths = walk.frontend.output_lengths(torch.tensor([n_samples]))
+        n_frames = int(walk.network.output_lengths(lengths)[base])
+        base = walk.network.maps[base]
+        steps = base.centre + base.stride * np.arange(n_frames)
+        return steps * (walk.frontend.step / self.sample_rate)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns of `transform`.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Only checked against the columns seen in `fit`.
+
+        Returns
+        -------
+        names : ndarray of shape (n_features,), object
+            Channel, then pooling; for instance "mfcc3_delta1_std".
+        """
+        check_is_fitted(self)
+        if hasattr(self, "n_features_in_") or input_features is not None:
+            check_feature_names_in(self, input_features, generate_names=False)
+        parts = pooling.part_names(pooling.resolve(self.pooling))
+        names = [
+            "_".join(filter(None, (m.name, channel, part)))
+            for m in self._network(None).maps
+            for part in parts
+            for channel in m.channels
+        ]
+        return np.array(names, dtype=object)
+
+    def _extract(self, X, how):
+        check_is_fitted(self)
+        self._check_running_parameters()
+        clips = self._as_clips(X, reset=False)
+        return extract(self._walk(how), clips, self._run(), self._min_samples())
+
+    def _walk(self, how):
+        network = self._network(None)
+        if hasattr(self, "weights_"):
+            weights.load(network, self.weights_)
+        names = None if how is None else pooling.resolve(how)
+        return Walk(self._frontend(), network, names, self.sample_rate)
+
+    def _run(self):
+        return Run(self.batch_size, self.device, self.n_jobs, self.verbose, self.on_error)
+
+    def _check_running_parameters(self):
+        check_number("batch_size", self.batch_size, 0, integer=False, none=True)
+        check_choice("on_error", self.on_error, ("raise", "skip"))
+
+    def _as_clips(self, X, reset):
+        """X -> Clips; a matrix is checked and remembered by scikit-learn's rules."""
+        items = clip_items(X)
+        if items is not None:
+            if not items:
+                raise ValueError("X holds 0 clips while a minimum of 1 is required")
+            if reset:
+                for name in ("n_features_in_", "feature_names_in_"):
+                    self.__dict__.pop(name, None)
+            return Clips(items, self.sample_rate)
+        try:
+            # finiteness is checked clip by clip, so that a clip can be named or skipped; only
+            # a matrix at fit fixes the width, and only matrices are held to it later
+            if reset or hasattr(self, "n_features_in_"):
+                X = validate_data(self, X, reset=reset, ensure_all_finite=False)
+            else:
+                X = check_array(X, ensure_all_finite=False, estimator=self)
+        except ValueError as error:
+            if "features as input" in str(error):
+                raise ValueError(f"{error}; pass list(X) if clips may differ in length") from error
+            raise
+        return Clips(X, self.sample_rate)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags

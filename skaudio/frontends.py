@@ -1,0 +1,268 @@
+"""Room 3: waves -> what a network reads. Modules ``(x, lengths) -> (x, lengths)``.
+
+Every module takes and gives ``x`` of shape (B, C, T), zero beyond ``lengths`` (B,), and
+treats each clip as if it were alone. ``output_lengths`` tells the lengths without the data.
+"""
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+__all__ = ["MFCC", "Chain", "FitLength", "LogMel", "Standardize", "Wave"]
+
+_CHUNK_FRAMES = 1 << 12  # frames transformed together: bounds the memory of long clips
+
+
+def mask(x, lengths):
+    """Zero what stands beyond each clip's length, in place.
+
+    Parameters
+    ----------
+    x : Tensor of shape (B, C, T) or (B, C, T, F)
+        Maps.
+    lengths : Tensor of shape (B,), int64
+        Number of valid steps of each clip.
+
+    Returns
+    -------
+    x : Tensor
+        The same tensor.
+    """
+    steps = x.shape[2]
+    if bool((lengths < steps).any()):
+        beyond = torch.arange(steps, device=x.device) >= lengths[:, None]
+        x.masked_fill_(beyond.view(len(lengths), 1, steps, *[1] * (x.ndim - 3)), 0.0)
+    return x
+
+
+class Chain(nn.Sequential):
+    """Front-end modules one after the other.
+
+    Parameters
+    ----------
+    *modules : Module
+        The stages.
+    """
+
+    def forward(self, x, lengths):
+        for module in self:
+            x, lengths = module(x, lengths)
+        return x, lengths
+
+    def output_lengths(self, lengths):
+        """Lengths after the last stage.
+
+        Parameters
+        ----------
+        lengths : Tensor of shape (B,), int64
+            Lengths before the first.
+
+        Returns
+        -------
+        lengths : Tensor of shape (B,), int64
+            Lengths after the last.
+        """
+        for module in self:
+            lengths = module.output_lengths(lengths)
+        return lengths
+
+    @property
+    def step(self):
+        """Samples from one output step to the next."""
+        return math.prod(module.step for module in self)
+
+
+class Wave(nn.Module):
+    """The samples themselves: (B, T) -> (B, 1, T)."""
+
+    step = 1
+    n_channels = 1
+
+    def forward(self, wave, lengths):
+        return wave[:, None], lengths
+
+    def output_lengths(self, lengths):
+        return lengths
+
+
+@lru_cache(maxsize=16)
+def _mel_filters(sample_rate, n_fft, n_mels, fmin, fmax):
+    from librosa.filters import mel  # Slaney's scale and area normalisation are its defaults
+
+    return torch.from_numpy(mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax))
+
+
+class LogMel(nn.Module):
+    """Mel power spectrogram in decibels: (B, T) -> (B, n_mels, 1 + T // hop_length).
+
+    10 log10(max(S, 1e-10)), then floored ``top_db`` under the clip's own maximum. Frames
+    are centred; beyond its ends a clip goes on as ``pad`` says.
+
+    Parameters
+    ----------
+    sample_rate : int
+        Rate of the wave, Hz.
+    n_fft, hop_length : int
+        Window (Hann, periodic) and step, samples.
+    n_mels : int
+        Number of mel bands.
+    fmin, fmax : float
+        Limits of the bands, Hz; ``fmax=None`` is half the sample rate.
+    top_db : float or None
+        Dynamic range kept, dB.
+    pad : {"reflect", "constant"}
+        Mirror image of the clip, or zeros.
+    """
+
+    def __init__(self, sample_rate, n_fft, hop_length, n_mels, fmin, fmax, top_db, pad):
+        super().__init__()
+        self.n_fft, self.step, self.n_channels = n_fft, hop_length, n_mels
+        self.top_db, self.pad = top_db, pad
+        self.register_buffer("window", torch.hann_window(n_fft))
+        self.register_buffer("mel", _mel_filters(sample_rate, n_fft, n_mels, fmin, fmax))
+
+    def output_lengths(self, lengths):
+        return 1 + (lengths - self.n_fft % 2) // self.step
+
+    def forward(self, wave, lengths):
+        side = self.n_fft // 2
+        wave = F.pad(wave, (side, side))
+        if self.pad == "reflect":
+            _reflect(wave, lengths, side)
+        n_frames = 1 + (wave.shape[1] - self.n_fft) // self.step
+        x = wave.new_empty(len(wave), self.n_channels, n_frames)
+        chunk = max(1, _CHUNK_FRAMES // len(wave))
+        for first in range(0, n_frames, chunk):
+            last = min(first + chunk, n_frames)
+            part = wave[:, first * self.step : (last - 1) * self.step + self.n_fft]
+            frames = part.unfold(1, self.n_fft, self.step) * self.window
+            power = torch.view_as_real(torch.fft.rfft(frames)).square().sum(-1)
+            for row, clip in zip(x, power, strict=True):  # one by one: rounds the same in any batch
+                row[:, first:last] = self.mel @ clip.T
+        x.clamp_(min=1e-10).log10_().mul_(10.0)
+        lengths = self.output_lengths(lengths)
+        if self.top_db is not None:
+            valid = torch.arange(n_frames, device=x.device) < lengths[:, None]
+            top = x.masked_fill(~valid[:, None], -torch.inf).amax((1, 2), keepdim=True)
+            x = torch.maximum(x, top - self.top_db, out=x)
+        return mask(x, lengths), lengths
+
+
+def _reflect(wave, lengths, side):
+    """Fill ``side`` samples before and after each clip with its mirror image, in place."""
+    # position p mirrors to the triangular wave of period 2 (n - 1): 0 1 .. n-1 .. 1 0 1 ..
+    period = (2 * (lengths - 1)).clamp(min=1)[:, None]
+
+    def mirrored(position):
+        folded = position % period
+        return side + torch.minimum(folded, period - folded) * (lengths[:, None] > 1)
+
+    near = torch.arange(side, device=wave.device)
+    ends = side + lengths[:, None]
+    after = wave.gather(1, mirrored(lengths[:, None] + near))
+    wave[:, :side] = wave.gather(1, mirrored((near - side)[None]))
+    wave.scatter_(1, ends + near, after)
+
+
+class MFCC(nn.Module):
+    """Mel-frequency cepstral coefficients: (B, n_mels, T) in dB -> (B, n_mfcc, T).
+
+    Parameters
+    ----------
+    n_mels, n_mfcc : int
+        Number of bands read and of coefficients kept: an orthonormal DCT-II over the bands.
+    """
+
+    step = 1
+
+    def __init__(self, n_mels, n_mfcc):
+        super().__init__()
+        self.n_channels = n_mfcc
+        # c_k = sqrt(2/N) sum_m x_m cos(pi k (2m + 1) / 2N), and c_0 divided by sqrt(2)
+        k, m = torch.arange(n_mfcc).double()[:, None], torch.arange(n_mels).double()
+        basis = torch.cos(math.pi / (2 * n_mels) * k * (2 * m + 1)) * math.sqrt(2 / n_mels)
+        basis[0] /= math.sqrt(2)
+        self.register_buffer("basis", basis.float())
+
+    def output_lengths(self, lengths):
+        return lengths
+
+    def forward(self, x, lengths):
+        # one by one: rounds the same in any batch
+        return torch.stack([self.basis @ clip for clip in x]), lengths
+
+
+class Standardize(nn.Module):
+    """Remove mean and scale: of each clip as a whole, or learnt ones of each channel.
+
+    Shape: (B, C, T) -> (B, C, T).
+
+    Parameters
+    ----------
+    mean, scale : array of shape (C,), default=None
+        Learnt statistics. None: the mean and deviation of the clip over all its channels
+        and steps; a constant clip becomes zero.
+    """
+
+    step = 1
+
+    def __init__(self, mean=None, scale=None):
+        super().__init__()
+        for name, value in (("mean", mean), ("scale", scale)):
+            value = None if value is None else torch.tensor(value, dtype=torch.float32)[:, None]
+            self.register_buffer(name, value)
+
+    def output_lengths(self, lengths):
+        return lengths
+
+    def forward(self, x, lengths):
+        if self.mean is not None:
+            return mask((x - self.mean) / self.scale, lengths), lengths
+        count = (lengths * x.shape[1])[:, None, None]
+        mean = x.sum((1, 2), keepdim=True) / count
+        x = mask(x - mean, lengths)
+        scale = (x.square().sum((1, 2), keepdim=True) / count).sqrt()
+        # what is left of a constant after its rounded mean is no signal to be blown up
+        flat = scale <= 1e-6 * mean.abs()
+        return x.div_(scale.masked_fill(flat, torch.inf)), lengths
+
+
+class FitLength(nn.Module):
+    """Lengthen short inputs, and optionally cut all of them to one length.
+
+    Shape: (B, C, T) -> (B, C, T').
+
+    Parameters
+    ----------
+    shortest : int
+        Fewest steps that the network can read.
+    fixed : int, default=None
+        Length that every input gets: the first steps of a longer one. None: lengths stay.
+    short : {"repeat", "zero"}, default="repeat"
+        How a short input goes on: from its beginning again, or with zeros.
+    """
+
+    step = 1
+
+    def __init__(self, shortest, fixed=None, short="repeat"):
+        super().__init__()
+        self.shortest, self.fixed, self.short = shortest, fixed, short
+
+    def output_lengths(self, lengths):
+        if self.fixed is not None:
+            return torch.full_like(lengths, self.fixed)
+        return lengths.clamp(min=self.shortest)
+
+    def forward(self, x, lengths):
+        wanted = self.output_lengths(lengths)
+        steps = int(wanted.max())
+        if bool((wanted > lengths).any()):
+            if self.short == "repeat":
+                again = torch.arange(steps, device=x.device) % lengths[:, None]
+                x = x.gather(2, again[:, None].expand(-1, x.shape[1], -1))
+            else:
+                x = F.pad(x, (0, max(0, steps - x.shape[2])))
+        return mask(x[..., :steps], wanted), wanted

@@ -1,0 +1,109 @@
+"""Frame-level CNNs on the wave: long strided filters and a residual back-end.
+
+Pons & Serra (arXiv:1805.00237): one filter length, or five side by side.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..frontends import mask
+from .layers import Map, halo_of, max_pool, new_conv, numbered, pooled_lengths, rectified
+
+__all__ = ["FrameLevel"]
+
+STRIDE = 32  # samples
+SINGLE_KERNEL = (512,)
+MANY_KERNELS = (512, 256, 128, 64, 32)
+
+
+class FrameLevel(nn.Module):
+    """Front-end of strided convolutions, back-end of three convolutions 7 with two shortcuts.
+
+    Shape: (B, 1, T) -> (B, n_filters, T_l) for each kept layer. With one kernel the front-end
+    is "valid", T_1 = (T - 512) // 32 + 1; with several it is "same", T_1 = ceil(T / 32). The
+    back-end maps have T_1 - 6, T_1 - 6 and (T_1 - 6) // 2 frames.
+
+    Parameters
+    ----------
+    n_filters : int
+        Channels of every layer.
+    kernels : sequence of int
+        Filter lengths of the front-end, samples.
+    keep : sequence of int
+        Layers whose maps are returned: one per kernel, then the three of the back-end.
+    reference : bool
+        Collapse each back-end map as the published code does: its mean over channels in
+        channel 0, zeros elsewhere.
+    """
+
+    handles_lengths = True
+
+    def __init__(self, n_filters, kernels, keep, reference=False):
+        super().__init__()
+        self.keep, self.reference, self.same = keep, reference, len(kernels) > 1
+        self.front = nn.ModuleList(new_conv(1, n_filters, k, stride=STRIDE) for k in kernels)
+        self.back = nn.ModuleList(
+            new_conv(n_in, n_filters, 7) for n_in in (len(kernels) * n_filters, n_filters, n_filters)
+        )
+        self.min_steps = 6 * STRIDE + (1 if self.same else kernels[0])
+        names = numbered(n_filters)
+        maps = [
+            Map(f"conv{k}", names).then(k, stride=STRIDE, pad=(k - 1) // 2 if self.same else 0)
+            for k in kernels
+        ]
+        first = maps[0].then(7, name="back1")
+        second = first.then(7, pad=3, name="back2")
+        third = second.then(2, stride=2).then(7, pad=3, name="back3")
+        maps += [first, second, third]
+        self.maps = [maps[layer] for layer in keep]
+        self.stride, self.halo = third.stride, halo_of(maps)
+        # unfolded wave, front maps, back maps
+        self.floats_per_step = sum(kernels) / STRIDE + 3 * n_filters * (len(kernels) + 3) / STRIDE
+
+    def output_lengths(self, lengths):
+        if self.same:
+            front = -(-lengths // STRIDE)
+        else:
+            front = (lengths - self.front[0].kernel_size[0]) // STRIDE + 1
+        first = front - 6
+        every = [*[front] * len(self.front), first, first, pooled_lengths(first, 2)]
+        return [every[layer] for layer in self.keep]
+
+    def forward(self, x, lengths):
+        front = [self._front(conv, x, lengths) for conv in self.front]
+        lengths = front[0][1]
+        one, two, three = self.back
+        x = one(torch.cat([x for x, _ in front], dim=1))
+        lengths = lengths - 6
+        first = rectified(x, lengths)
+        second = rectified(two(F.pad(first, (3, 3))), lengths) + first
+        pooled, halved = max_pool(second, lengths, 2)
+        pooled = mask(pooled, halved)
+        third = rectified(three(F.pad(pooled, (3, 3))), halved) + pooled
+        back = [(first, lengths), (second, lengths), (third, halved)]
+        if self.reference:
+            back = [(_collapsed(x), n) for x, n in back]
+        every = [*front, *back]
+        return [every[layer] for layer in self.keep]
+
+    def _front(self, conv, x, lengths):
+        kernel = conv.kernel_size[0]
+        if self.same:
+            out = -(-lengths // STRIDE)
+            total = ((out - 1) * STRIDE + kernel - lengths).clamp(min=0)
+            # the left padding hangs on each clip's own length: shift every clip by its own
+            steps = (int(out.max()) - 1) * STRIDE + kernel
+            shifted = x.new_zeros(len(x), 1, steps)
+            for row, clip, n, pad in zip(shifted, x, lengths.tolist(), (total // 2).tolist(), strict=True):
+                row[:, pad : pad + n] = clip[:, :n]
+            x = shifted
+        else:
+            out = (lengths - kernel) // STRIDE + 1
+        return rectified(conv(x), out), out
+
+
+def _collapsed(x):
+    collapsed = torch.zeros_like(x)
+    collapsed[:, 0] = x.mean(1)
+    return collapsed

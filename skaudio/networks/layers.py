@@ -1,0 +1,237 @@
+"""What the networks share: the description of a map, drawn convolutions, length-aware layers.
+
+A network is a module called as ``network(x, lengths)`` with x (B, C, T) that returns one
+``(x_l, lengths_l)`` per kept layer, x_l of shape (B, C_l, T_l). Beside that it has
+
+    maps : list of Map, what each returned layer is
+    min_steps : int, the shortest input it can read
+    stride : int, input steps per step of its coarsest layer
+    halo : int, input steps seen beyond that; None if it must see the whole clip at once
+    handles_lengths : bool, whether clips of different length may share a batch
+    floats_per_step : float, numbers held at once per input step, for the memory bound
+    output_lengths(lengths) : the lengths_l without the data
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..frontends import mask
+
+__all__ = ["Map", "draw", "halo_of", "max_pool", "new_conv", "pooled_lengths"]
+
+
+@dataclass(frozen=True)
+class Map:
+    """One layer's output, and where its frames lie in the input.
+
+    Frame p depends on the input steps from ``p * stride - left`` to ``p * stride + right``.
+
+    Parameters
+    ----------
+    name : str
+        Used in feature names.
+    channels : sequence of str
+        Name of each channel.
+    stride, left, right : int
+        Input steps.
+    """
+
+    name: str
+    channels: tuple = ()
+    stride: int = 1
+    left: int = 0
+    right: int = 0
+
+    def then(self, kernel, *, stride=1, pad=0, **changes):
+        """Map after a convolution or pooling of this one.
+
+        Parameters
+        ----------
+        kernel, stride, pad : int
+            Width, step and left padding in frames of this map.
+        **changes
+            Other attributes to replace.
+
+        Returns
+        -------
+        map : Map
+            The new map.
+        """
+        return replace(
+            self,
+            stride=self.stride * stride,
+            left=self.left + pad * self.stride,
+            right=self.right + (kernel - 1 - pad) * self.stride,
+            **changes,
+        )
+
+    @property
+    def centre(self):
+        """Input step at the middle of frame 0; may be negative or fractional."""
+        return (self.right - self.left) / 2
+
+
+def halo_of(maps):
+    """Input steps that tiles must overlap for these maps to come out exact.
+
+    Parameters
+    ----------
+    maps : list of Map
+        The kept layers.
+
+    Returns
+    -------
+    halo : int
+        The farthest look to either side.
+    """
+    return max(max(m.left, m.right) for m in maps)
+
+
+def numbered(n):
+    """Channel names "0" to "n - 1".
+
+    Parameters
+    ----------
+    n : int
+        Number of channels.
+
+    Returns
+    -------
+    names : tuple of str
+        The names.
+    """
+    return tuple(str(i) for i in range(n))
+
+
+class TimeConv(nn.Conv1d):
+    """1-D convolution, run as a 2-D one of width 1 with channels last in memory.
+
+    The same numbers about twice as fast on a processor; what comes out keeps its channels
+    last, so that the next layer need not move them.
+    """
+
+    def forward(self, x):
+        return F.conv2d(
+            x[..., None].contiguous(memory_format=torch.channels_last),
+            self.weight[..., None].contiguous(memory_format=torch.channels_last),
+            self.bias,
+            stride=(self.stride[0], 1),
+            padding=(self.padding[0], 0),
+        )[..., 0]
+
+
+def new_conv(n_in, n_out, kernel, **options):
+    """Convolution layer with undrawn weights; no random generator is touched.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Channels.
+    kernel : int or (int, int)
+        Width in time, or (time, mel): 1-D or 2-D.
+    **options
+        For the layer, for instance ``stride=3``.
+
+    Returns
+    -------
+    conv : TimeConv or nn.Conv2d
+        To be filled by `draw`, or with stored weights.
+    """
+    layer = TimeConv if isinstance(kernel, int) else nn.Conv2d
+    return nn.utils.skip_init(layer, n_in, n_out, kernel, **options)
+
+
+@torch.no_grad()
+def draw(network, generator):
+    """Fill a network in the manner of Pons & Serra: zero biases, fan-in scaled kernels.
+
+    w = s x, s = sqrt(1.3 * 2 / fan_in), x normal, drawn again where |x| > 2: TensorFlow 1's
+    variance scaling. 1.3 restores the variance that truncation takes.
+
+    Parameters
+    ----------
+    network : Module
+        Its kernels are drawn in the order of their registration.
+    generator : torch.Generator
+        Source of all randomness, on the CPU.
+    """
+    for parameter in network.parameters():
+        if parameter.ndim == 1:
+            parameter.zero_()
+        else:
+            scale = (2.6 / parameter[0].numel()) ** 0.5
+            nn.init.trunc_normal_(parameter, std=scale, a=-2 * scale, b=2 * scale, generator=generator)
+
+
+def pooled_lengths(lengths, width):
+    """Frames left by `max_pool`: T -> max(1, T // width).
+
+    Parameters
+    ----------
+    lengths : Tensor of shape (B,), int64
+        Frames before.
+    width : int
+        Width of the window.
+
+    Returns
+    -------
+    lengths : Tensor of shape (B,), int64
+        Frames after.
+    """
+    return (lengths // width).clamp(min=1)
+
+
+def max_pool(x, lengths, width):
+    """Maximum over windows laid side by side; a map shorter than the window is one window.
+
+    Shape: (B, C, T) -> (B, C, T // width), or (B, C, T, F) with ``width`` = (time, mel).
+    An incomplete last window is dropped, except where it is the only one.
+
+    Parameters
+    ----------
+    x : Tensor
+        Maps.
+    lengths : Tensor of shape (B,), int64
+        Number of valid frames.
+    width : int or (int, int)
+        Window in time, or time and frequency.
+
+    Returns
+    -------
+    x : Tensor
+        Pooled maps; what stands beyond the new lengths is not defined.
+    lengths : Tensor of shape (B,), int64
+        Their lengths.
+    """
+    time = width if isinstance(width, int) else width[0]
+    if bool((lengths < time).any()):
+        beyond = torch.arange(x.shape[2], device=x.device) >= lengths[:, None]
+        x = x.masked_fill(beyond.view(len(lengths), 1, -1, *[1] * (x.ndim - 3)), -torch.inf)
+        lack = max(0, time - x.shape[2])
+        x = F.pad(x, (0, lack) if x.ndim == 3 else (0, 0, 0, lack), value=-torch.inf)
+    if x.ndim == 3:
+        x = F.max_pool2d(x[..., None], (time, 1))[..., 0]
+    else:
+        x = F.max_pool2d(x, (time, min(width[1], x.shape[3])))
+    return x, pooled_lengths(lengths, time)
+
+
+def rectified(x, lengths):
+    """ReLU in place, then zeros beyond each clip so that "same" padding is what follows.
+
+    Parameters
+    ----------
+    x : Tensor of shape (B, C, T) or (B, C, T, F)
+        Maps.
+    lengths : Tensor of shape (B,), int64
+        Valid frames.
+
+    Returns
+    -------
+    x : Tensor
+        The same tensor.
+    """
+    return mask(F.relu_(x), lengths)

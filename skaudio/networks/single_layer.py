@@ -1,0 +1,44 @@
+"""One layer of tall filters over a spectrogram (Pons & Serra's 7 x 96 and 7 x 86)."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .layers import Map, new_conv, numbered
+
+__all__ = ["SingleLayer"]
+
+
+class SingleLayer(nn.Module):
+    """Convolution, maximum over the places the filter can take in frequency, ReLU.
+
+    Shape: (B, F, T) -> (B, n_filters, T - kernel[0] + 1).
+
+    Parameters
+    ----------
+    n_filters : int
+        Number of filters.
+    n_mels : int
+        Bands F of the input.
+    kernel : (int, int)
+        Filter size, (time, mel).
+    """
+
+    handles_lengths = True
+    stride = 1
+
+    def __init__(self, n_filters, n_mels, kernel):
+        super().__init__()
+        self.conv = new_conv(1, n_filters, kernel)
+        self.min_steps = kernel[0]
+        self.maps = [Map("input", numbered(n_filters)).then(kernel[0], name="conv")]
+        self.halo = kernel[0] - 1
+        self.floats_per_step = 1.5 * n_filters * (n_mels - kernel[1] + 1)
+
+    def output_lengths(self, lengths):
+        return [lengths - self.min_steps + 1]
+
+    def forward(self, x, lengths):
+        x = x.transpose(1, 2)[:, None].contiguous(memory_format=torch.channels_last)
+        x = F.relu_(self.conv(x).amax(-1))
+        return [(x, *self.output_lengths(lengths))]

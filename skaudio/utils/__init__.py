@@ -1,0 +1,1 @@
+"""Tools around the extractors: discovery, and the public checks."""

@@ -1,0 +1,60 @@
+"""Checks of constructor parameters, made when they are used."""
+
+from numbers import Integral, Real
+
+__all__ = ["check_choice", "check_number"]
+
+
+def check_choice(name, value, allowed):
+    """Raise unless a parameter is one of a few values.
+
+    Parameters
+    ----------
+    name : str
+        Parameter, for the message.
+    value : object
+        What the user passed.
+    allowed : collection
+        The values it may have.
+
+    Raises
+    ------
+    ValueError
+        If it has another one.
+    """
+    if not any(value is choice or (type(value) is type(choice) and value == choice) for choice in allowed):
+        raise ValueError(f"{name}={value!r} is unknown; use one of {list(allowed)}")
+
+
+def check_number(name, value, low, high=None, *, integer=True, none=False):
+    """Raise unless a parameter is a number in a range.
+
+    Parameters
+    ----------
+    name : str
+        Parameter, for the message.
+    value : object
+        What the user passed.
+    low, high : number
+        Smallest and largest value allowed; None: no limit.
+    integer : bool
+        Whether it must be whole.
+    none : bool
+        Whether None is allowed.
+
+    Raises
+    ------
+    TypeError
+        If it is no number of that kind.
+    ValueError
+        If it is outside the range.
+    """
+    if none and value is None:
+        return
+    kind = Integral if integer else Real
+    if not isinstance(value, kind) or isinstance(value, bool):
+        wanted = "an integer" if integer else "a number"
+        raise TypeError(f"{name}={value!r} must be {wanted}{' or None' if none else ''}")
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        limits = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise ValueError(f"{name}={value!r} must be {limits}")
