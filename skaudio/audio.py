@@ -154,8 +154,8 @@ def _segment(file, start, stop):
             f"has no segment from {start} s to {stop} s: it lasts {seconds:g} s, "
             "and 0 <= start < stop is needed"
         )
-    first, last = round(begin * rate), round(end * rate)
-    return min(first, file.frames - 1), max(last, first + 1)
+    first, last = min(round(begin * rate), file.frames - 1), round(end * rate)
+    return first, max(last, first + 1)
 
 
 def _mono_blocks(file, first, last) -> Iterator[np.ndarray]:
@@ -350,7 +350,9 @@ def _as_wave(item):
 def _check_finite(wave):
     # one pass, no temporary: a sum is finite unless a term is not, or the terms are so
     # large that no feature of them would be
-    if not np.isfinite(np.dot(wave, wave)):
+    with np.errstate(over="ignore", invalid="ignore"):
+        energy = np.dot(wave, wave)
+    if not np.isfinite(energy):
         bad = np.flatnonzero(~np.isfinite(wave))
         if len(bad):
             what = "NaN" if np.isnan(wave[bad[0]]) else "inf"

@@ -25,8 +25,8 @@ class BaseAudioTransformer(TransformerMixin, BaseEstimator):
         Optional: shortest clip, in samples, that is not padded. 1 if not given.
     ``_check_parameters()``
         Optional: raises ValueError or TypeError for its own parameters.
-    ``_learn(clips, run)``
-        Optional: what `fit` learns from the clips before the network is drawn.
+    ``learns_from_clips`` and ``_learn(clips, run)``
+        Optional: whether, and what, `fit` learns from the clips before the network is drawn.
 
     Its ``__init__`` stores ``sample_rate``, ``pooling`` and the running parameters
     ``batch_size``, ``device``, ``n_jobs``, ``verbose`` and ``on_error``, unchanged.
@@ -70,18 +70,21 @@ class BaseAudioTransformer(TransformerMixin, BaseEstimator):
                     raise
         if not usable:
             raise ValueError(f"none of the {len(clips)} clips can be used")
-        self._learn(clips.take(usable), run)
+        if self.learns_from_clips:
+            self._learn(clips.take(usable), run)
         if hasattr(self, "random_state"):  # else there is nothing to draw
             network = self._network(weights.new_generator(self.random_state))
             self.weights_ = weights.to_numpy(network)
         self.n_features_out_ = self._walk(self.pooling).width
         return self
 
+    @property
+    def learns_from_clips(self):
+        """Whether the features depend on the clips seen in `fit`: if not, extract once."""
+        return False
+
     def _check_parameters(self):
         """Nothing to check beyond what all extractors share."""
-
-    def _learn(self, clips, run):
-        """Learn nothing from the clips."""
 
     def _min_samples(self):
         return 1

@@ -155,7 +155,8 @@ def tiles(n_steps, max_steps, *, stride, halo) -> list[Tile]:
 Tile(start=500, stop=1000, first=600, last=1000)]
     """
     margin = -(-halo // stride) * stride
-    core = max(stride, (max_steps - 2 * margin) // stride * stride)
+    core = (max_steps - 2 * margin) // stride * stride
+    core = max(stride, 2 * margin, core)  # at worst half of the work is spent on overlap
     if n_steps <= max(max_steps, core + margin):
         return [Tile(0, n_steps, 0, n_steps)]
     starts = [*range(0, n_steps, core)]

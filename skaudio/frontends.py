@@ -185,14 +185,14 @@ class MFCC(nn.Module):
         k, m = torch.arange(n_mfcc).double()[:, None], torch.arange(n_mels).double()
         basis = torch.cos(math.pi / (2 * n_mels) * k * (2 * m + 1)) * math.sqrt(2 / n_mels)
         basis[0] /= math.sqrt(2)
-        self.register_buffer("basis", basis.float())
+        self.register_buffer("basis", basis)
 
     def output_lengths(self, lengths):
         return lengths
 
     def forward(self, x, lengths):
-        # one by one: rounds the same in any batch
-        return torch.stack([self.basis @ clip for clip in x]), lengths
+        # one by one: rounds the same in any batch; float32 would lose 1e-3 in c_0
+        return torch.stack([(self.basis @ clip.double()).float() for clip in x]), lengths
 
 
 class Standardize(nn.Module):

@@ -51,7 +51,8 @@ class Walk:
         """Samples of a batch: ``batch_size`` seconds, or what the memory bound allows."""
         if batch_size is not None:
             return max(1, round(batch_size * self.sample_rate))
-        return int(_BUDGET * self.frontend.step / self.network.floats_per_step)
+        # a sample is decoded, joined to a batch and padded, while the next one is decoded
+        return int(_BUDGET / (4 + self.network.floats_per_step / self.frontend.step))
 
     @torch.inference_mode()
     def __call__(self, wave, lengths, max_samples):
@@ -60,10 +61,9 @@ class Walk:
         Without pooling: frames (B, D, T') and their numbers (B,).
         """
         x, lengths = self.frontend(wave, lengths)
-        max_steps = max(1, max_samples // self.frontend.step)
         # only a clip alone in its batch can be longer than a batch should be
-        if len(x) == 1 and x.shape[-1] > max_steps and self.network.halo is not None:
-            return self._tiled(x, max_steps)
+        if wave.shape[1] > max_samples and self.network.halo is not None:
+            return self._tiled(x, max(1, max_samples // self.frontend.step))
         outputs = self._run_network(x, lengths)
         if self.pooling:
             return torch.cat([pooling.pool(*output, self.pooling) for output in outputs], dim=1)

@@ -42,7 +42,7 @@ def to_numpy(network):
     weights : dict of str to ndarray
         Contiguous copies.
     """
-    return {name: np.array(p.detach().cpu()) for name, p in network.named_parameters()}
+    return {name: np.array(p.detach().cpu().numpy()) for name, p in network.named_parameters()}
 
 
 def load(network, weights):

@@ -124,6 +124,18 @@ class MFCCTransformer(BaseAudioTransformer):
         self.verbose = verbose
         self.on_error = on_error
 
+    @classmethod
+    def _check_params(cls):
+        """Variants for the common tests."""
+        small = {"n_mfcc": 5, "n_fft": 256, "hop_length": 64, "n_mels": 16}
+        return [
+            {},
+            {**small, "delta": "savgol", "pooling": "mean"},
+            {**small, "n_deltas": 0, "top_db": None, "pooling": "quantiles"},
+            {**small, "n_deltas": 3, "pooling": "pyramid", "n_fft": 301, "sample_rate": 12000},
+            {**small, "pooling": ["max", "mean_std"], "fmin": 100.0, "fmax": 4000.0},
+        ]
+
     def _check_parameters(self):
         check_mel_parameters(self)
         check_number("n_mfcc", self.n_mfcc, 1, self.n_mels)

@@ -14,7 +14,7 @@ __all__ = ["RandomCNNTransformer"]
 # what there is to choose per design: number of maps, filters by default, features per filter
 # with one pooling (from_paper divides by it)
 DESIGNS = {
-    "vgg": (5, 128, 5),
+    "vgg": (5, 64, 5),
     "single": (1, 1024, 1),
     "timbral_temporal": (2, 32, 28),
     "timbral": (1, 64, 14),
@@ -32,6 +32,137 @@ BLOCKS = {
 
 
 class RandomCNNTransformer(BaseAudioTransformer):
+    """Features of a convolutional network whose weights are drawn once and never trained.
+
+    Convolution and pooling select frequencies and ignore shifts even with random filters, so a
+    random network hears a lot [1]_. `fit` draws the weights; each clip is run through the
+    network, and its layers' maps are pooled over time into one vector.
+
+    The defaults were chosen by measurement on speech, music and environmental sound
+    (``benchmarks/defaults.py``); `from_paper` gives the published settings [2]_.
+
+    Parameters
+    ----------
+    design : str, default="vgg"
+        On a log-mel spectrogram:
+
+        - "vgg": five blocks of 3 x 3 convolution, max-pooling and ELU; all five feed the vector.
+        - "single": one layer of tall filters of size ``kernel``.
+        - "timbral": six filter shapes across frequency; "temporal": four lengths of filters over
+          time on the mean of all bands; "timbral_temporal": both [3]_.
+
+        On the wave:
+
+        - "sample_level": seven layers of width 3.
+        - "frame_level": filters of 512 samples, then three layers with shortcuts.
+        - "frame_level_many": filters of 512, 256, 128, 64 and 32 samples side by side, then the
+          same three layers.
+    n_filters : int, default=None
+        Width of the network; a multiple of 4 for the timbral and temporal designs. None: by
+        design, 32 to 1024.
+    kernel : (int, int), default=(7, 86)
+        Filter size of "single" as (frames, mel bands); the paper also has (7, 96).
+    temporal_kernels : sequence of 4 int, default=(165, 128, 64, 32)
+        Filter lengths of "temporal", frames; the paper has (64, 32, 16, 8) for UrbanSound8K.
+    pools : sequence of 5 (int, int), default=((2, 2), (2, 3), (2, 2), (2, 2), (4, 4))
+        Pooling windows of "vgg" as (frames, mel bands); the paper has
+        ((4, 2), (4, 3), (5, 2), (4, 2), (4, 4)), whose fifth layer needs 1280 frames to fill one
+        window. Where a map is shorter than the window, the window takes what is there, so every
+        layer has at least one frame: a short clip keeps the features of all five layers, and no
+        arithmetic is spent on repeating it.
+    n_bands : int, default=8
+        Equal parts of the mel axis over which the maps of "vgg" are averaged apart; a map of
+        fewer bands keeps those. With 1, as in the paper, the features forget where in frequency
+        a filter fired.
+    layers : int or sequence of int, default=None
+        Which maps feed the vector, counted from 0: 5 of "vgg", 7 of "sample_level", 4 of
+        "frame_level", 8 of "frame_level_many", 2 of "timbral_temporal", 1 of the others. None:
+        all, as in the paper.
+    normalize : {None, "clip", "dataset"}, default="clip"
+        Standardisation of what the network reads: none, as in the paper; by mean and deviation
+        of each clip; or by those of each mel band over the clips seen in `fit`.
+    pooling : str or sequence of str, default="mean_std_max"
+        Names among mean, std, max, mean_std, mean_max, mean_std_max, quantiles (5, 25, 50, 75
+        and 95 %) and pyramid (means of 1 + 2 + 4 equal parts). Several are concatenated. The
+        paper has "mean". Spectrogram maps are averaged over frequency first.
+    fixed_length : int, default=None
+        Length every clip is given: mel frames, or samples for the designs on the wave. Longer
+        clips keep their beginning. None: clips keep their length.
+    short : {"repeat", "zero"}, default="repeat"
+        How a clip shorter than ``fixed_length``, or than the network can read, is lengthened:
+        from its beginning again, or with zeros (which, after the logarithm, are not silence).
+    reference : bool, default=False
+        For the frame-level designs: collapse each of the last three maps to one number and
+        zeros, as the published code does by mistake.
+    sample_rate : int, default=16000
+        Rate in Hz that files are resampled to and that arrays are taken to be at.
+    n_fft, hop_length : int, default=512, 256
+        Window and step of the spectrogram, samples. Frames are centred; beyond its ends a clip
+        is mirrored.
+    n_mels : int, default=96
+        Number of mel bands.
+    fmin, fmax : float, default=0.0, None
+        Edges of the bands, Hz. ``fmax=None``: half the sample rate.
+    top_db : float, default=80.0
+        Bands are floored this many decibels under the maximum of their clip. None: no floor.
+    random_state : int, RandomState or None, default=None
+        Determines the weights. None draws fresh ones in every `fit`.
+    batch_size : float, default=None
+        Seconds of audio per batch; longer clips go in exact tiles. None: chosen to hold memory
+        under 1 GB.
+    device : str, default="auto"
+        "auto" (a GPU if there is one), "cpu", "cuda" or another torch device.
+    n_jobs : int, default=None
+        Processes for `transform`, through joblib; None follows `joblib.parallel_config`.
+    verbose : int, default=0
+        1 shows a progress bar.
+    on_error : {"raise", "skip"}, default="raise"
+        Whether an unusable clip is an error, or becomes a row of NaN and is listed in a warning.
+
+    Attributes
+    ----------
+    weights_ : dict of str to ndarray
+        Kernels (out, in, time) or (out, in, time, mel) and biases (out,), float32, in forward
+        order.
+    input_mean_, input_scale_ : ndarray of shape (n_channels,)
+        Learnt standardisation, with ``normalize="dataset"``.
+    n_features_out_ : int
+        Number of columns of `transform`.
+    n_features_in_ : int
+        Samples per clip, if `fit` saw a matrix.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, if `fit` saw a data frame.
+
+    See Also
+    --------
+    MFCCTransformer : The baseline.
+
+    Notes
+    -----
+    Kernels are drawn as w = s x with s = sqrt(2.6 / fan_in) and x normal, truncated at 2;
+    biases are zero. A clip's features do not depend on the clips around it.
+
+    References
+    ----------
+    .. [1] A. Saxe et al., "On random weights and unsupervised feature learning", ICML 2011.
+    .. [2] J. Pons, X. Serra, "Randomly weighted CNNs for (music) audio classification",
+       ICASSP 2019, arXiv:1805.00237.
+    .. [3] J. Pons et al., "End-to-end learning for music audio tagging at scale", ISMIR 2018,
+       arXiv:1711.02520.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skaudio import RandomCNNTransformer
+    >>> rng = np.random.default_rng(0)
+    >>> clips = [rng.standard_normal(16000), rng.standard_normal(5000)]
+    >>> cnn = RandomCNNTransformer("single", n_filters=64, random_state=0).fit(clips)
+    >>> cnn.transform(clips).shape
+    (2, 192)
+    >>> cnn.get_feature_names_out()[[0, 191]]
+    array(['conv_0_mean', 'conv_63_max'], dtype=object)
+    """
+
     def __init__(
         self,
         design="vgg",
@@ -40,9 +171,10 @@ class RandomCNNTransformer(BaseAudioTransformer):
         kernel=(7, 86),
         temporal_kernels=timbral_temporal.PAPER_TEMPORAL_KERNELS,
         pools=((2, 2), (2, 3), (2, 2), (2, 2), (4, 4)),
+        n_bands=8,
         layers=None,
         normalize="clip",
-        pooling="mean_std",
+        pooling="mean_std_max",
         fixed_length=None,
         short="repeat",
         reference=False,
@@ -65,6 +197,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
         self.kernel = kernel
         self.temporal_kernels = temporal_kernels
         self.pools = pools
+        self.n_bands = n_bands
         self.layers = layers
         self.normalize = normalize
         self.pooling = pooling
@@ -87,11 +220,43 @@ class RandomCNNTransformer(BaseAudioTransformer):
 
     @classmethod
     def from_paper(cls, design="vgg", n_features=3585, **params):
+        """Extractor with the settings of Pons & Serra.
+
+        12 kHz, raw log-mel (dB) or wave of about 29 s, mean pooling. The published frame-level
+        vectors also need ``reference=True``.
+
+        Parameters
+        ----------
+        design : str, default="vgg"
+            As for the class.
+        n_features : int, default=3585
+            Wanted number of features; ``n_filters`` is set to come nearest. The paper has about
+            3500 and about 120.
+        **params
+            Further constructor parameters; they override the paper's.
+
+        Returns
+        -------
+        extractor : RandomCNNTransformer
+            Not fitted.
+
+        Raises
+        ------
+        ValueError
+            If the design is unknown.
+
+        Examples
+        --------
+        >>> from skaudio import RandomCNNTransformer
+        >>> RandomCNNTransformer.from_paper("sample_level").n_filters
+        512
+        """
         check_choice("design", design, DESIGNS)
         step = 4 if design in BLOCKS else 1  # the remove rule needs a multiple of 4
         settings = {
             "n_filters": max(1, round(n_features / DESIGNS[design][2] / step)) * step,
             "pools": vgg.PAPER_POOLS,
+            "n_bands": 1,
             "normalize": None,
             "pooling": "mean",
             "fixed_length": 350_000 if design in WAVEFORM_DESIGNS else 1376,
@@ -100,11 +265,42 @@ class RandomCNNTransformer(BaseAudioTransformer):
         }
         return cls(design, **{**settings, **params})
 
+    @classmethod
+    def _check_params(cls):
+        """Variants for the common tests."""
+        mel = {"n_fft": 256, "hop_length": 64, "n_mels": 16, "n_filters": 4}
+        # five blocks of VGG see far: narrow pooling leaves room for tiles in a short clip
+        narrow = {**mel, "pools": ((2, 2), (1, 2), (2, 2), (1, 2), (2, 1))}
+        single = {**mel, "design": "single", "kernel": (3, 12)}
+        blocks = {**mel, "design": "timbral_temporal", "temporal_kernels": (15, 8, 5, 2)}
+        wave = {"n_filters": 4, "design": "sample_level"}
+        paper = {"normalize": None, "pooling": "mean"}
+        return [
+            {"n_filters": 8},
+            {**mel, **paper, "pools": vgg.PAPER_POOLS, "fixed_length": 100},
+            {**narrow, "normalize": "dataset", "layers": [0, 2], "pooling": "quantiles"},
+            {**narrow, "top_db": None, "fixed_length": 300, "short": "zero", "layers": -1},
+            {**single, **paper, "kernel": (7, 15), "fixed_length": 50, "sample_rate": 12000},
+            {**single, "normalize": "dataset", "pooling": ["max", "pyramid"], "n_fft": 301},
+            {**mel, **paper, "design": "timbral_temporal"},
+            {**blocks, "normalize": "dataset", "layers": 1, "short": "zero"},
+            {**blocks, "design": "timbral"},
+            {**blocks, "design": "temporal", "pooling": "mean_std_max"},
+            wave,
+            {**wave, **paper, "fixed_length": 3000, "layers": [0, 3]},
+            {**wave, "normalize": "dataset", "short": "zero", "pooling": "pyramid"},
+            {**wave, "design": "frame_level"},
+            {**wave, **paper, "design": "frame_level", "reference": True, "short": "zero"},
+            {**wave, **paper, "design": "frame_level_many", "reference": True},
+            {**wave, "design": "frame_level_many", "pooling": "mean_max", "layers": [1, -1]},
+        ]
+
     def _check_parameters(self):
         check_choice("design", self.design, DESIGNS)
         check_choice("normalize", self.normalize, (None, "clip", "dataset"))
         check_choice("short", self.short, ("repeat", "zero"))
         check_choice("reference", self.reference, (True, False))
+        check_number("n_bands", self.n_bands, 1, self.n_mels)
         check_number("n_filters", self.n_filters, 1, none=True)
         check_number("top_db", self.top_db, 0, integer=False, none=True)
         check_mel_parameters(self)
@@ -126,18 +322,24 @@ class RandomCNNTransformer(BaseAudioTransformer):
             return [*range(n_maps)]
         kept = [self.layers] if isinstance(self.layers, int) else self.layers
         try:
-            return [range(n_maps)[i] for i in kept]
+            places = [range(n_maps)[i] for i in kept]
         except (TypeError, IndexError):
+            places = []
+        if not places or len({*places}) < len(places):
             raise ValueError(
-                f"layers={self.layers!r} must be numbers of the {n_maps} maps of {self.design!r}, "
-                f"from {-n_maps} to {n_maps - 1}"
-            ) from None
+                f"layers={self.layers!r} must be different numbers of the {n_maps} maps of "
+                f"{self.design!r}, from {-n_maps} to {n_maps - 1}"
+            )
+        return places
+
+    @property
+    def learns_from_clips(self):
+        """Whether the features depend on the clips seen in `fit`."""
+        return self.normalize == "dataset"
 
     def _learn(self, clips, run):
-        if self.normalize == "dataset":
-            front = frontends.Chain(self._input())
-            walk = Walk(front, self._network(None), None, self.sample_rate)
-            self.input_mean_, self.input_scale_ = moments(walk, clips, run)
+        walk = Walk(frontends.Chain(self._input()), self._network(None), None, self.sample_rate)
+        self.input_mean_, self.input_scale_ = moments(walk, clips, run)
 
     def _input(self):
         if self.design in WAVEFORM_DESIGNS:
@@ -166,7 +368,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
         n_filters = DESIGNS[self.design][1] if self.n_filters is None else self.n_filters
         keep = self._kept_layers()
         if self.design == "vgg":
-            network = vgg.VGG(n_filters, self.n_mels, self.pools, keep)
+            network = vgg.VGG(n_filters, self.n_mels, self.pools, keep, self.n_bands)
         elif self.design == "single":
             network = single_layer.SingleLayer(n_filters, self.n_mels, tuple(self.kernel))
         elif self.design == "sample_level":

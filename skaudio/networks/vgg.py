@@ -1,5 +1,7 @@
 """VGG-like stack of small filters over a spectrogram (Pons & Serra, arXiv:1805.00237)."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -15,8 +17,9 @@ PAPER_POOLS = ((4, 2), (4, 3), (5, 2), (4, 2), (4, 4))
 class VGG(nn.Module):
     """Blocks of [3 x 3 convolution, max-pooling, ELU]; every block's map is averaged over mel.
 
-    Shape: (B, F, T) -> (B, n_filters, T / (p_1 ... p_l)) for each kept block l, rounded down
-    block by block but never below one frame.
+    Shape: (B, F, T) -> (B, n_filters * b_l, T / (p_1 ... p_l)) for each kept block l, rounded
+    down block by block but never below one frame; b_l is ``n_bands``, or the height of the map
+    if that is less.
 
     Parameters
     ----------
@@ -28,24 +31,28 @@ class VGG(nn.Module):
         Pooling window of each block, (time, mel).
     keep : sequence of int
         Blocks whose maps are returned.
+    n_bands : int
+        Equal parts of the mel axis that are averaged apart; 1 in the paper.
     """
 
     handles_lengths = True
     min_steps = 1
 
-    def __init__(self, n_filters, n_mels, pools, keep):
+    def __init__(self, n_filters, n_mels, pools, keep, n_bands=1):
         super().__init__()
         self.pools, self.keep = pools, keep
-        at, maps = Map("input", numbered(n_filters)), []
+        self.floats_per_step = 2.0 * n_filters * n_mels
+        at, maps, self.heights = Map("input"), [], []
         self.blocks = nn.ModuleList()
-        for block, (time, _) in enumerate(pools[: max(keep) + 1]):
+        for block, (time, mel) in enumerate(pools[: max(keep) + 1]):
             n_in = n_filters if block else 1
             self.blocks.append(new_conv(n_in, n_filters, (3, 3), padding=1))
+            n_mels = max(1, n_mels // mel)
+            self.heights.append(min(n_bands, n_mels))
             at = at.then(3, pad=1, name=f"pool{block + 1}").then(time, stride=time)
-            maps.append(at)
+            maps.append(replace(at, channels=_channels(n_filters, self.heights[-1])))
         self.maps = [maps[block] for block in keep]
         self.stride, self.halo = maps[-1].stride, halo_of(maps)
-        self.floats_per_step = 2.0 * n_filters * n_mels
 
     def output_lengths(self, lengths):
         every = []
@@ -57,9 +64,16 @@ class VGG(nn.Module):
     def forward(self, x, lengths):
         x = x.transpose(1, 2)[:, None].contiguous(memory_format=torch.channels_last)
         every = []
-        for conv, width in zip(self.blocks, self.pools, strict=False):
+        for conv, width, height in zip(self.blocks, self.pools, self.heights, strict=False):
             # ELU rises, so it commutes with the maximum: pooling first leaves it less to do
             x, lengths = max_pool(conv(x), lengths, width)
             x = mask(F.elu_(x), lengths)
-            every.append((x.mean(-1), lengths))
+            bands = F.adaptive_avg_pool2d(x, (x.shape[2], height))
+            every.append((bands.permute(0, 3, 1, 2).flatten(1, 2), lengths))
         return [every[block] for block in self.keep]
+
+
+def _channels(n_filters, n_bands):
+    if n_bands == 1:
+        return numbered(n_filters)
+    return tuple(f"{i}_band{band}" for band in range(n_bands) for i in range(n_filters))

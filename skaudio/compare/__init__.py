@@ -1,0 +1,14 @@
+"""Which features suit these recordings: extractors compared under honest splits."""
+
+from ._rows import ComparisonRow, read_rows, score_text, table_lines, write_rows
+from ._run import compare_extractors, random_networks
+
+__all__ = [
+    "ComparisonRow",
+    "compare_extractors",
+    "random_networks",
+    "read_rows",
+    "score_text",
+    "table_lines",
+    "write_rows",
+]

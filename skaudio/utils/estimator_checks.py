@@ -1,0 +1,140 @@
+"""Public checks of the contracts that every extractor keeps, beside those of scikit-learn.
+
+`check_audio_estimator` runs them all; each one is also a function of an unfitted estimator
+that raises AssertionError.
+"""
+
+from ._checks_of_clips import (
+    check_any_length,
+    check_clip_alone,
+    check_files,
+    check_lazy_decoding,
+    check_long_clip,
+    check_matrix_width,
+    check_running_parameters,
+    check_unusable_clips,
+)
+from ._checks_of_state import (
+    check_frames,
+    check_learning,
+    check_no_torch_objects,
+    check_output,
+    check_random_state,
+    check_round_trips,
+    check_weights,
+)
+from .discovery import all_extractors
+
+__all__ = [
+    "audio_checks",
+    "check_any_length",
+    "check_audio_estimator",
+    "check_clip_alone",
+    "check_files",
+    "check_frames",
+    "check_instances",
+    "check_lazy_decoding",
+    "check_learning",
+    "check_long_clip",
+    "check_matrix_width",
+    "check_no_torch_objects",
+    "check_output",
+    "check_random_state",
+    "check_round_trips",
+    "check_running_parameters",
+    "check_unusable_clips",
+    "check_weights",
+]
+
+
+def audio_checks():
+    """List the audio checks, for instance to parametrize a test over them.
+
+    Returns
+    -------
+    checks : list of callable
+        Each takes an unfitted extractor, leaves it alone, and raises AssertionError if a clone
+        of it breaks the contract that the check is named after.
+
+    Examples
+    --------
+    >>> from skaudio import MFCCTransformer
+    >>> from skaudio.utils.estimator_checks import audio_checks
+    >>> checks = audio_checks()
+    >>> checks[0].__name__
+    'check_output'
+    >>> checks[0](MFCCTransformer())
+    """
+    return [  # the simplest contracts first: their messages are the clearest
+        check_output,
+        check_no_torch_objects,
+        check_random_state,
+        check_learning,
+        check_round_trips,
+        check_weights,
+        check_any_length,
+        check_matrix_width,
+        check_clip_alone,
+        check_running_parameters,
+        check_long_clip,
+        check_frames,
+        check_files,
+        check_lazy_decoding,
+        check_unusable_clips,
+    ]
+
+
+def check_audio_estimator(estimator):
+    """Check that an extractor keeps the contracts of this library.
+
+    Use it beside `sklearn.utils.estimator_checks.check_estimator`, which knows nothing of
+    audio. Small parameters make it fast. It needs pandas, for the check of `set_output`.
+
+    Parameters
+    ----------
+    estimator : BaseAudioTransformer
+        An unfitted extractor; clones of it are checked.
+
+    Raises
+    ------
+    AssertionError
+        On the first contract that is broken; the message tells which, and how.
+    TypeError
+        If a class is passed, or an object that is no extractor.
+
+    Examples
+    --------
+    >>> from skaudio import MFCCTransformer
+    >>> from skaudio.utils.estimator_checks import check_audio_estimator
+    >>> check_audio_estimator(MFCCTransformer(n_mels=32, n_fft=512))  # doctest: +SKIP
+    """
+    from ..base import BaseAudioTransformer
+
+    if not isinstance(estimator, BaseAudioTransformer):
+        raise TypeError(f"{estimator!r} is no instance of a subclass of BaseAudioTransformer")
+    for check in audio_checks():
+        check(estimator)
+
+
+def check_instances():
+    """Make cheap instances of all extractors, in all variants worth a test.
+
+    An extractor names its variants in a class method ``_check_params()``, a list of dicts of
+    constructor parameters. One that names none is made with its defaults.
+
+    Returns
+    -------
+    instances : list of BaseAudioTransformer
+        Unfitted; those of a class follow each other.
+
+    Examples
+    --------
+    >>> from skaudio.utils.estimator_checks import check_instances
+    >>> check_instances()[0]
+    MFCCTransformer()
+    """
+    instances = []
+    for _, extractor in all_extractors():
+        variants = getattr(extractor, "_check_params", lambda: [{}])()
+        instances += [extractor(**params) for params in variants]
+    return instances
