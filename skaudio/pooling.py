@@ -121,7 +121,7 @@ def mean(x, lengths):
 def std(x, lengths):
     # population form; centred first, since E[x^2] - E[x]^2 cancels in float32
     centred = _masked(x - mean(x, lengths)[..., None], lengths, 0.0)
-    return (centred.square().sum(-1) / _divisor(lengths)).sqrt()
+    return (centred.mul_(centred).sum(-1) / _divisor(lengths)).sqrt()
 
 
 def max(x, lengths):

@@ -17,8 +17,8 @@ from .device import resolve_device
 
 __all__ = ["Run", "Walk", "extract", "finest", "moments"]
 
-_BUDGET = 1 << 25  # float32 numbers (128 MB) that one batch may hold in its widest layer
-_SMALL = 1 << 15  # numbers
+_BUDGET = 1 << 23  # float32 numbers (32 MB, about a cache) of one batch in its widest layer
+_SMALL = 1 << 13  # numbers
 _SHARDS_PER_JOB = 4  # smaller shards even out the load and let the progress bar move
 
 

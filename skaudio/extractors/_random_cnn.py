@@ -305,7 +305,9 @@ class RandomCNNTransformer(BaseAudioTransformer):
         check_number("top_db", self.top_db, 0, integer=False, none=True)
         check_mel_parameters(self)
         if self.design in BLOCKS and self.n_filters is not None and self.n_filters % 4:
-            raise ValueError(f"n_filters={self.n_filters} must be a multiple of 4 for {self.design!r}")
+            raise ValueError(
+                f"n_filters={self.n_filters} must be a multiple of 4 for {self.design!r}"
+            )
         _check_whole("pools", self.pools, (5, 2))
         _check_whole("kernel", self.kernel, (2,))
         _check_whole("temporal_kernels", self.temporal_kernels, (4,))
@@ -362,7 +364,9 @@ class RandomCNNTransformer(BaseAudioTransformer):
         elif self.normalize == "dataset":
             stages.append(frontends.Standardize(self.input_mean_, self.input_scale_))
         shortest = self._network(None).min_steps
-        return frontends.Chain(*stages, frontends.FitLength(shortest, self.fixed_length, self.short))
+        return frontends.Chain(
+            *stages, frontends.FitLength(shortest, self.fixed_length, self.short)
+        )
 
     def _network(self, generator):
         n_filters = DESIGNS[self.design][1] if self.n_filters is None else self.n_filters

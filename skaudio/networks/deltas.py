@@ -67,7 +67,9 @@ class Deltas(nn.Module):
         # the k-th derivative of a polynomial of order k is one number for the whole window,
         # so the first and last half window take that of the first and last whole one
         at = torch.arange(max(x.shape[-1], WIDTH), device=x.device)[None]
-        inner = F.conv1d(_at(x, torch.minimum(at, (lengths - 1)[:, None])).flatten(0, 1)[:, None], fit)
+        inner = F.conv1d(
+            _at(x, torch.minimum(at, (lengths - 1)[:, None])).flatten(0, 1)[:, None], fit
+        )
         inner = inner.view(*x.shape[:2], -1)
         window = (at[:, : x.shape[-1]] - WIDTH // 2).clamp(min=0)
         return _at(inner, torch.minimum(window, (lengths - WIDTH).clamp(min=0)[:, None]))

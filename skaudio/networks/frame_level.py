@@ -44,7 +44,8 @@ class FrameLevel(nn.Module):
         self.keep, self.reference, self.same = keep, reference, len(kernels) > 1
         self.front = nn.ModuleList(new_conv(1, n_filters, k, stride=STRIDE) for k in kernels)
         self.back = nn.ModuleList(
-            new_conv(n_in, n_filters, 7) for n_in in (len(kernels) * n_filters, n_filters, n_filters)
+            new_conv(n_in, n_filters, 7)
+            for n_in in (len(kernels) * n_filters, n_filters, n_filters)
         )
         self.min_steps = 6 * STRIDE + (1 if self.same else kernels[0])
         names = numbered(n_filters)
@@ -95,7 +96,9 @@ class FrameLevel(nn.Module):
             # the left padding hangs on each clip's own length: shift every clip by its own
             steps = (int(out.max()) - 1) * STRIDE + kernel
             shifted = x.new_zeros(len(x), 1, steps)
-            for row, clip, n, pad in zip(shifted, x, lengths.tolist(), (total // 2).tolist(), strict=True):
+            for row, clip, n, pad in zip(
+                shifted, x, lengths.tolist(), (total // 2).tolist(), strict=True
+            ):
                 row[:, pad : pad + n] = clip[:, :n]
             x = shifted
         else:

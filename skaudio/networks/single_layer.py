@@ -1,10 +1,9 @@
 """One layer of tall filters over a spectrogram (Pons & Serra's 7 x 96 and 7 x 86)."""
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .layers import Map, new_conv, numbered
+from .layers import Map, as_image, max_over_bands, new_conv, numbered
 
 __all__ = ["SingleLayer"]
 
@@ -39,6 +38,6 @@ class SingleLayer(nn.Module):
         return [lengths - self.min_steps + 1]
 
     def forward(self, x, lengths):
-        x = x.transpose(1, 2)[:, None].contiguous(memory_format=torch.channels_last)
-        x = F.relu_(self.conv(x).amax(-1))
+        x = as_image(x)
+        x = F.relu_(max_over_bands(self.conv(x)))
         return [(x, *self.output_lengths(lengths))]

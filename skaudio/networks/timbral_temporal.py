@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .layers import Map, halo_of, new_conv
+from .layers import Map, as_image, halo_of, max_over_bands, new_conv
 
 __all__ = ["TimbralTemporal"]
 
@@ -71,8 +71,8 @@ class TimbralTemporal(nn.Module):
         return [(F.relu_(run[block](x)), lengths) for block in self.blocks]
 
     def _timbre(self, x):
-        image = x.transpose(1, 2)[:, None].contiguous(memory_format=torch.channels_last)
-        return torch.cat([conv(image).amax(-1) for conv in self.timbral], dim=1)
+        image = as_image(x)
+        return torch.cat([max_over_bands(conv(image)) for conv in self.timbral], dim=1)
 
     def _rhythm(self, x):
         series = x.mean(1, keepdim=True)

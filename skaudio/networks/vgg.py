@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
 from ..frontends import mask
-from .layers import Map, halo_of, max_pool, new_conv, numbered, pooled_lengths
+from .layers import Map, as_image, halo_of, max_pool, new_conv, numbered, pooled_lengths
 
 __all__ = ["VGG"]
 
@@ -62,7 +61,7 @@ class VGG(nn.Module):
         return [every[block] for block in self.keep]
 
     def forward(self, x, lengths):
-        x = x.transpose(1, 2)[:, None].contiguous(memory_format=torch.channels_last)
+        x = as_image(x)
         every = []
         for conv, width, height in zip(self.blocks, self.pools, self.heights, strict=False):
             # ELU rises, so it commutes with the maximum: pooling first leaves it less to do

@@ -22,7 +22,9 @@ def check_choice(name, value, allowed):
     ValueError
         If it has another one.
     """
-    if not any(value is choice or (type(value) is type(choice) and value == choice) for choice in allowed):
+    if not any(
+        value is choice or (type(value) is type(choice) and value == choice) for choice in allowed
+    ):
         raise ValueError(f"{name}={value!r} is unknown; use one of {list(allowed)}")
 
 

@@ -1,0 +1,70 @@
+# `make help` lists the targets. Each one makes its own set-up, once: .venv and, from the versions
+# in constraints.txt, what that target needs.
+#
+# Settings, as in `make test WORKERS=4`:
+#   PYTHON   the Python that .venv is made of, 3.11 or later
+#   VENV     the virtual environment
+#   WORKERS  processes that run the tests
+#   ARGS     further arguments of pytest, of `skaudio compare --demo` or of the benchmark
+
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+ARGS ?=
+
+# scikit-learn runs its array API check only with this, and only if set before Python starts.
+export SCIPY_ARRAY_API = 1
+
+# Idle threads sleep. Where other programs share the cores, their busy waiting, which is the usual
+# setting, makes everything several times slower.
+export OMP_WAIT_POLICY = PASSIVE
+
+# The real recordings for tests and benchmarks, where they lie beside the checkout.
+ifndef SKAUDIO_DATA
+ifneq ($(wildcard ../shared/data/.),)
+export SKAUDIO_DATA := $(abspath ../shared/data)
+endif
+endif
+
+BIN := $(VENV)/bin
+MODULES = $(shell find skaudio -name '*.py' | sort)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint docs bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.installed-plot  ## set up, then compare the extractors on a synthetic set
+	$(BIN)/skaudio compare --demo $(ARGS)
+
+test: $(VENV)/.installed-tests  ## set up, then run all tests and doctests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+lint: $(VENV)/.installed-dev  ## check style, spelling and docstrings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/numpydoc lint $(MODULES)
+
+docs: $(VENV)/.installed-docs  ## build the documentation, warnings are errors
+	rm -rf docs/_build docs/api/generated
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+bench: $(VENV)/.installed-plot  ## compare the extractors on the open sets
+	$(BIN)/python benchmarks/compare.py $(ARGS)
+
+clean:  ## delete what was built; the virtual environment stays
+	rm -rf build dist docs/_build docs/api/generated .pytest_cache .ruff_cache
+	find skaudio tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "skaudio needs Python 3.11 or later: make PYTHON=/path/to/python ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each extra. It is renewed when the requirements or the exact versions change.
+$(VENV)/.installed-%: setup.cfg pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install -c constraints.txt -e ".[$*]"
+	@touch $@
