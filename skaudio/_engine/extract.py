@@ -355,10 +355,11 @@ def moments(walk, clips, run):
     sink, failures = pooling.Accumulator(("mean", "std")), run.new_failures()
     max_samples = walk.max_samples(run.batch_size)
     with torch.inference_mode():
-        for wave, lengths, _ in batches(clips, max_samples, ragged=True, failures=failures):
-            x, lengths = walk.frontend.to(device)(wave.to(device), lengths.to(device))
-            for clip, n in zip(x, lengths.tolist(), strict=True):
-                sink.append(clip[None, :, :n])
+        for wave, lengths, index in batches(clips, max_samples, ragged=True, failures=failures):
+            x, steps = walk.frontend.to(device)(wave.to(device), lengths.to(device))
+            inputs = [clip[:, :n].cpu().numpy() for clip, n in zip(x, steps.tolist(), strict=True)]
+            for clip in _finite(clips, index, inputs, lengths.tolist(), failures)[1]:
+                sink.append(torch.from_numpy(clip)[None])
     if not sink.count:
         raise ValueError(f"none of the {len(clips)} clips can be used; the first: {failures[0]}")
     mean, scale = sink.result()[0].cpu().numpy().reshape(2, -1)

@@ -72,7 +72,8 @@ class RandomCNNTransformer(BaseAudioTransformer):
         arithmetic is spent on repeating it.
     n_bands : int, default=8
         Equal parts of the mel axis over which the maps of "vgg" are averaged apart; a map of
-        fewer bands keeps those. With 1, as in the paper, the features forget where in frequency
+        fewer bands keeps those, and where the height is no multiple the parts overlap by a band.
+        With 1, as in the paper, the features forget where in frequency
         a filter fired.
     layers : int or sequence of int, default=None
         Which maps feed the vector, counted from 0: 5 of "vgg", 7 of "sample_level", 4 of

@@ -127,10 +127,12 @@ class TimeConv(nn.Conv1d):
 
     def forward(self, x):
         if self.in_channels == 1:
+            x = F.pad(x, 2 * self.padding)
             windows = x[:, 0].unfold(1, self.kernel_size[0], self.stride[0])
             return F.linear(windows, self.weight[:, 0], self.bias).transpose(1, 2)
         x, weight = channels_last(x), channels_last(self.weight)
-        return F.conv2d(x, weight, self.bias, padding=(self.padding[0], 0))[..., 0]
+        stride, padding = (self.stride[0], 1), (self.padding[0], 0)
+        return F.conv2d(x, weight, self.bias, stride=stride, padding=padding)[..., 0]
 
 
 def channels_last(x):

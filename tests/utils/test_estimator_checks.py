@@ -20,9 +20,8 @@ from skaudio.utils.estimator_checks import audio_checks, check_audio_estimator, 
 
 @pytest.mark.parametrize(("check", "broken", "message"), CASES)
 def test_broken_extractor_fails(check, broken, message):
-    with pytest.raises(
-        AssertionError, match=rf"(?s){broken.__name__}\(.*fails {check}: .*{message}"
-    ):
+    told = rf"(?s){broken.__name__}\(.*fails {check}: .*{message}"
+    with pytest.raises(AssertionError, match=told):
         getattr(estimator_checks, check)(broken(**SMALL))
 
 
