@@ -156,7 +156,8 @@ class BaseAudioTransformer(TransformerMixin, BaseEstimator):
         lengths = walk.frontend.output_lengths(torch.tensor([n_samples]))
         n_frames = int(walk.network.output_lengths(lengths)[base])
         base = walk.network.maps[base]
-        steps = base.centre + base.stride * np.arange(n_frames)
+        lead = walk.network.lead(int(lengths)) if hasattr(walk.network, "lead") else 0
+        steps = lead + base.centre + base.stride * np.arange(n_frames)
         return steps * (walk.frontend.step / self.sample_rate)
 
     def get_feature_names_out(self, input_features=None):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
+from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import cross_val_predict
@@ -22,6 +23,7 @@ from skaudio.compare import (
     compare_extractors,
     random_networks,
     read_rows,
+    standard_svm,
     table_lines,
     write_rows,
 )
@@ -393,3 +395,17 @@ def test_python_m():
     words = [sys.executable, "-m", "skaudio", "compare", "--help"]
     out = subprocess.run(words, capture_output=True, text=True, check=True)
     assert "--demo" in out.stdout and "--out DIR" in out.stdout
+
+
+def test_standard_svm_is_the_model_it_names(rng):
+    # predictions and decision values of the plain pipeline, on more classes than two
+    X = rng.standard_normal((300, 700)).astype(np.float32)
+    X[:, 3] = 1.0  # a constant feature: the variance that gamma="scale" takes is not 1
+    y = rng.integers(5, size=300)
+    X[:, :40] += y[:, None]
+    train, test = np.arange(200), np.arange(200, 300)
+    fast = standard_svm().fit(X[train], y[train])
+    plain = make_pipeline(StandardScaler(), SVC(C=8)).fit(X[train], y[train])
+    assert_array_equal(fast.predict(X[test]), plain.predict(X[test]))
+    difference = fast.decision_function(X[test]) - plain.decision_function(X[test])
+    assert np.abs(difference).max() < 1e-3

@@ -10,14 +10,13 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from .. import __version__
 from ..audio import AudioFile
 from ._rows import ComparisonRow
+from ._svm import standard_svm
 
 # They change no feature, so a row stays good when they change.
 _RUNNING_PARAMETERS = frozenset({"batch_size", "device", "memory", "n_jobs", "on_error", "verbose"})
@@ -94,8 +93,8 @@ def compare_extractors(
         recording) has to be on one side only in each pair.
 
     classifier : classifier, default=None
-        Behind the features. None: ``make_pipeline(StandardScaler(), SVC(C=8))``, that is
-        with ``gamma="scale"``.
+        Behind the features. None: `standard_svm`, the model of
+        ``make_pipeline(StandardScaler(), SVC(C=8))``.
 
     draws : int, default=3
         How many times an extractor with a `random_state` is drawn. Others run once.
@@ -139,7 +138,7 @@ def compare_extractors(
     if not isinstance(random_state, Integral | None):
         raise ValueError(f"random_state is {random_state!r}; pass a whole number or None.")
     if classifier is None:
-        classifier = make_pipeline(StandardScaler(), SVC(C=8, gamma="scale"))
+        classifier = standard_svm()
     if random_state is None:
         seeds = [int(seed) for seed in np.random.SeedSequence().generate_state(draws)]
     else:

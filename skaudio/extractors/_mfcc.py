@@ -62,7 +62,7 @@ class MFCCTransformer(BaseAudioTransformer):
         Number of columns of `transform`.
     n_features_in_ : int
         Samples per clip, if `fit` saw a matrix.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if `fit` saw a data frame.
 
     See Also

@@ -73,8 +73,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
     n_bands : int, default=8
         Equal parts of the mel axis over which the maps of "vgg" are averaged apart; a map of
         fewer bands keeps those, and where the height is no multiple the parts overlap by a band.
-        With 1, as in the paper, the features forget where in frequency
-        a filter fired.
+        With 1, as in the paper, the features forget where in frequency a filter fired.
     layers : int or sequence of int, default=None
         Which maps feed the vector, counted from 0: 5 of "vgg", 7 of "sample_level", 4 of
         "frame_level", 8 of "frame_level_many", 2 of "timbral_temporal", 1 of the others. None:
@@ -131,7 +130,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
         Number of columns of `transform`.
     n_features_in_ : int
         Samples per clip, if `fit` saw a matrix.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if `fit` saw a data frame.
 
     See Also
@@ -278,7 +277,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
         paper = {"normalize": None, "pooling": "mean"}
         return [
             {"n_filters": 8},
-            {**mel, **paper, "pools": vgg.PAPER_POOLS, "fixed_length": 100},
+            {**mel, **paper, "pools": vgg.PAPER_POOLS, "n_bands": 1, "fixed_length": 100},
             {**narrow, "normalize": "dataset", "layers": [0, 2], "pooling": "quantiles"},
             {**narrow, "top_db": None, "fixed_length": 300, "short": "zero", "layers": -1},
             {**single, **paper, "kernel": (7, 15), "fixed_length": 50, "sample_rate": 12000},

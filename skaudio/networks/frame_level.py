@@ -71,6 +71,26 @@ class FrameLevel(nn.Module):
         every = [*[front] * len(self.front), first, first, pooled_lengths(first, 2)]
         return [every[layer] for layer in self.keep]
 
+    def lead(self, n_steps):
+        """Samples by which frames lie later than their `Map` says.
+
+        Parameters
+        ----------
+        n_steps : int
+            Length of the clip, samples.
+
+        Returns
+        -------
+        lead : int
+            "Same" padding hangs on the length: the maps state the most there can be on the
+            left, the multiple of the stride has the least.
+        """
+        if not self.same:
+            return 0
+        kernel = self.front[0].kernel_size[0]
+        total = kernel - STRIDE + -n_steps % STRIDE
+        return (kernel - 1) // 2 - total // 2
+
     def forward(self, x, lengths):
         front = [self._front(conv, x, lengths) for conv in self.front]
         lengths = front[0][1]

@@ -21,9 +21,9 @@ from torch import nn
 from ..frontends import mask
 
 __all__ = [
+    "Map",
     "as_image",
     "channels_last",
-    "Map",
     "draw",
     "halo_of",
     "max_over_bands",

@@ -18,8 +18,10 @@ TIMBRAL_HEIGHTS = (0.9, 0.4)  # of the mel bands
 
 
 class TimbralTemporal(nn.Module):
-    """Timbral block: six filter shapes, maximum over frequency. Temporal block: mean over
-    frequency, four filter lengths. ReLU, "same" padding in time.
+    """Six filter shapes across frequency, four filter lengths over time, or both.
+
+    Timbral block: maximum over frequency of each filter. Temporal block: filters over the mean
+    of all bands. Both with ReLU and "same" padding in time.
 
     Shape: (B, F, T) -> (B, 14 n_filters, T) for each block.
 

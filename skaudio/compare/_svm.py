@@ -1,0 +1,87 @@
+"""The support vector machine of the comparisons."""
+
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+
+class RBFKernel(TransformerMixin, BaseEstimator):
+    """Similarity of each vector to each training vector, exp(-gamma |x - x_i|^2).
+
+    gamma = 1 / (n_features * variance of the training matrix), which is what
+    ``SVC(gamma="scale")`` takes.
+
+    Attributes
+    ----------
+    X_fit_ : ndarray of shape (n_train, n_features)
+        The training vectors.
+    gamma_ : float
+        Width of the kernel.
+    n_features_in_ : int
+        Length of the vectors.
+    """
+
+    def fit(self, X, y=None):
+        """Keep the training vectors.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_train, n_features)
+            The vectors.
+        y : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : RBFKernel
+            Fitted.
+        """
+        self.X_fit_ = validate_data(self, X, dtype=["float64", "float32"])
+        variance = self.X_fit_.var(dtype="float64")
+        self.gamma_ = 1.0 / (X.shape[1] * variance) if variance else 1.0
+        return self
+
+    def transform(self, X):
+        """Compute the kernel.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The vectors.
+
+        Returns
+        -------
+        kernel : ndarray of shape (n_samples, n_train)
+            The similarities.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=["float64", "float32"], reset=False)
+        return rbf_kernel(X, self.X_fit_, gamma=self.gamma_)
+
+
+def standard_svm(C=8):
+    """Make the classifier of the comparisons.
+
+    Parameters
+    ----------
+    C : float, default=8
+        Penalty of the support vector machine.
+
+    Returns
+    -------
+    classifier : Pipeline
+        The model of ``make_pipeline(StandardScaler(), SVC(C=C))``. Its kernel is worked out by
+        matrix products, which for thousands of features is tens of times faster.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from skaudio.compare import standard_svm
+    >>> X, y = load_wine(return_X_y=True)
+    >>> round(standard_svm().fit(X[::2], y[::2]).score(X[1::2], y[1::2]), 2)
+    0.98
+    """
+    return make_pipeline(StandardScaler(), RBFKernel(), SVC(C=C, kernel="precomputed"))
