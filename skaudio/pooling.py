@@ -42,7 +42,7 @@ def resolve(pooling):
     Raises
     ------
     ValueError
-        If a name is unknown or none is given.
+        If a name is unknown, none is given, or a part comes twice.
 
     Examples
     --------
@@ -57,6 +57,8 @@ def resolve(pooling):
         resolved = ()
     if not resolved:
         raise ValueError(f"pooling={pooling!r} is unknown; use one or a list of {sorted(NAMED)}")
+    if len({*resolved}) < len(resolved):
+        raise ValueError(f"pooling={pooling!r} asks for the same part twice")
     return resolved
 
 

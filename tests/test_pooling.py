@@ -78,7 +78,7 @@ def test_std_survives_a_large_mean():
 
 
 def test_list_of_names_concatenates(maps):
-    joint = pooled(maps, LENGTHS, ["quantiles", "mean_std", "mean"])
+    joint = pooled(maps, LENGTHS, ["quantiles", "mean_std", "max"])
     apart = [pooled(maps, LENGTHS, how) for how in ("quantiles", "mean_std", "mean")]
     np.testing.assert_array_equal(joint, np.concatenate(apart, axis=1))
 
@@ -114,3 +114,8 @@ def test_accumulator_equals_pool(how, cuts):
 @pytest.mark.parametrize("how", ["quantiles", "pyramid", ["mean", "quantiles"]])
 def test_order_statistics_do_not_stream(how):
     assert not pooling.streams(pooling.resolve(how))
+
+
+def test_no_part_twice():
+    with pytest.raises(ValueError, match="the same part twice"):
+        pooling.resolve(["mean", "mean_std"])
