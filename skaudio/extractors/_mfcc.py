@@ -4,6 +4,7 @@ from .. import frontends
 from ..base import BaseAudioTransformer
 from ..networks.deltas import Deltas
 from ..utils.validation import check_choice, check_number
+from ._mel import check_mel_parameters, log_mel
 
 __all__ = ["MFCCTransformer"]
 
@@ -139,37 +140,13 @@ class MFCCTransformer(BaseAudioTransformer):
     def _check_parameters(self):
         check_mel_parameters(self)
         check_number("n_mfcc", self.n_mfcc, 1, self.n_mels)
-        check_number("top_db", self.top_db, 0, integer=False, none=True)
         check_number("n_deltas", self.n_deltas, 0)
         check_choice("delta", self.delta, ("difference", "savgol"))
 
     def _frontend(self):
-        log_mel = frontends.LogMel(
-            self.sample_rate,
-            self.n_fft,
-            self.hop_length,
-            self.n_mels,
-            self.fmin,
-            self.fmax,
-            self.top_db,
-            pad="constant",
+        return frontends.Chain(
+            log_mel(self, pad="constant"), frontends.MFCC(self.n_mels, self.n_mfcc)
         )
-        return frontends.Chain(log_mel, frontends.MFCC(self.n_mels, self.n_mfcc))
 
     def _network(self, generator):
         return Deltas([f"mfcc{i}" for i in range(self.n_mfcc)], self.n_deltas, self.delta)
-
-
-def check_mel_parameters(extractor):
-    """Check the parameters that all mel spectrogram extractors share.
-
-    Parameters
-    ----------
-    extractor : BaseAudioTransformer
-        Has sample_rate, n_fft, hop_length, n_mels, fmin and fmax.
-    """
-    for name in ("n_fft", "hop_length", "n_mels"):
-        check_number(name, getattr(extractor, name), 1)
-    nyquist = extractor.sample_rate / 2
-    check_number("fmin", extractor.fmin, 0, nyquist, integer=False)
-    check_number("fmax", extractor.fmax, extractor.fmin, nyquist, integer=False, none=True)

@@ -7,7 +7,7 @@ from .._engine.extract import Walk, moments
 from ..base import BaseAudioTransformer
 from ..networks import frame_level, layers, sample_level, single_layer, timbral_temporal, vgg
 from ..utils.validation import check_choice, check_number
-from ._mfcc import check_mel_parameters
+from ._mel import check_mel_parameters, log_mel
 
 __all__ = ["RandomCNNTransformer"]
 
@@ -302,7 +302,6 @@ class RandomCNNTransformer(BaseAudioTransformer):
         check_choice("reference", self.reference, (True, False))
         check_number("n_bands", self.n_bands, 1, self.n_mels)
         check_number("n_filters", self.n_filters, 1, none=True)
-        check_number("top_db", self.top_db, 0, integer=False, none=True)
         check_mel_parameters(self)
         if self.design in BLOCKS and self.n_filters is not None and self.n_filters % 4:
             raise ValueError(
@@ -346,16 +345,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
     def _input(self):
         if self.design in WAVEFORM_DESIGNS:
             return frontends.Wave()
-        return frontends.LogMel(
-            self.sample_rate,
-            self.n_fft,
-            self.hop_length,
-            self.n_mels,
-            self.fmin,
-            self.fmax,
-            self.top_db,
-            pad="reflect",
-        )
+        return log_mel(self, pad="reflect")
 
     def _frontend(self):
         stages = [self._input()]
