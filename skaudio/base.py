@@ -224,7 +224,8 @@ class BaseAudioTransformer(TransformerMixin, BaseEstimator):
                 X = check_array(X, ensure_all_finite=False, estimator=self)
         except ValueError as error:
             if "features as input" in str(error):
-                raise ValueError(f"{error}; pass list(X) if clips may differ in length") from error
+                text = str(error).rstrip(".")
+                raise ValueError(f"{text}; pass list(X) if clips may differ in length") from error
             raise
         return Clips(X, self.sample_rate)
 

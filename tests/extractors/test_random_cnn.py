@@ -345,3 +345,15 @@ def test_bad_parameters_are_named(params, error):
     pattern = "seed" if name == "random_state" else f"{name}="
     with pytest.raises(error, match=pattern):
         RandomCNNTransformer(**{"design": "vgg", **SPECTROGRAM, **params}).fit(CLIP)
+
+
+@pytest.mark.parametrize("n_samples", [3200, 3201, 3217, 3231])
+@pytest.mark.parametrize("layer, kernel", [(0, 512), (2, 128), (4, 32)])
+def test_frame_times_follow_same_padding(n_samples, layer, kernel):
+    # TF "same": as many zeros on the left as half of what is missing in all
+    n_frames = -(-n_samples // 32)
+    left = max((n_frames - 1) * 32 + kernel - n_samples, 0) // 2
+    cnn = RandomCNNTransformer("frame_level_many", n_filters=1, layers=layer, random_state=0)
+    times = cnn.fit([np.zeros(n_samples)]).frame_times(n_samples)
+    centre = 32 * np.arange(n_frames) - left + (kernel - 1) / 2
+    np.testing.assert_allclose(times, centre / 16000, atol=0.5001 / 16000)
