@@ -22,7 +22,7 @@ import numpy as np
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skaudio import MFCCTransformer, RandomCNNTransformer, __version__
+from skaudio import MFCCTransformer, __version__
 from skaudio.compare import (
     compare_extractors,
     random_networks,
@@ -33,7 +33,7 @@ from skaudio.compare import (
 )
 from skaudio.plotting import ComparisonDisplay
 
-DEFAULT = "RandomCNN (default)"
+DEFAULT = "vgg (default)"
 BEST_MFCC = "best MFCC"
 PACKAGES = ("numpy", "scikit-learn", "torch", "librosa", "soxr")
 
@@ -104,14 +104,15 @@ def extractors(native_rate):
     Returns
     -------
     extractors : dict of str to transformer
-        Six MFCC variants, the default network, all designs with plain defaults.
+        Six MFCC variants, and all designs with plain defaults; the default one comes first.
     """
     compared = {}
     for title, rate in (("12 kHz", 12000), ("16 kHz", 16000), ("native", native_rate)):
         compared[f"MFCC-120 {title}"] = MFCCTransformer(sample_rate=rate)
         compared[f"MFCC-60 {title}"] = _mfcc_60(rate)
-    compared[DEFAULT] = RandomCNNTransformer()
-    return compared | random_networks()
+    networks = random_networks()
+    compared[DEFAULT] = networks.pop("vgg")
+    return compared | networks
 
 
 def _mfcc_60(sample_rate):
