@@ -3,8 +3,8 @@
     SKAUDIO_DATA=path/to/the/sets python benchmarks/defaults.py
 
 Every row is the default network with one change, scored on the six open sets with
-``make_pipeline(StandardScaler(), SVC(C=8))`` under the splits of benchmarks/compare.py, one
-draw of the weights. Rows of an earlier run with the same configuration are taken over.
+``make_pipeline(StandardScaler(), SVC(C=8))`` under the splits of benchmarks/compare.py, mean of
+several draws. Rows of an earlier run with the same configuration are taken over.
 """
 
 import argparse
@@ -40,7 +40,6 @@ CHANGES = {
         "n_fft": 1024,
         "hop_length": 512,
     },
-    "n_fft=1024": {"n_fft": 1024},
     "design='single'": {"design": "single"},
     "design='timbral_temporal'": {"design": "timbral_temporal"},
 }
@@ -50,7 +49,8 @@ def main():
     """Run the study and write its table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="+", choices=_sets.SETS, default=_sets.SETS)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the weights")
+    parser.add_argument("--draws", type=int, default=3, help="random draws of the weights")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first draw")
     parser.add_argument("--n-jobs", type=int, default=2, help="rows worked out at a time")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
@@ -58,7 +58,7 @@ def main():
     finished = read_rows(csv_path) if csv_path.exists() else []
     begin = time.perf_counter()
     jobs = (
-        joblib.delayed(_row)(name, change, data, args.seed, finished)
+        joblib.delayed(_row)(name, change, data, args.draws, args.seed, finished)
         for name, change in CHANGES.items()
         for data in args.sets
     )
@@ -73,7 +73,7 @@ def main():
     print("\n".join(table), f"\n{time.perf_counter() - begin:.0f} s")
 
 
-def _row(name, change, data, seed, finished):
+def _row(name, change, data, draws, seed, finished):
     """Score one change on one set."""
     sounds = _sets.load(data)
     with threadpool_limits(1):
@@ -82,7 +82,7 @@ def _row(name, change, data, seed, finished):
             sounds.paths,
             sounds.labels,
             splits=sounds.splits,
-            draws=1,
+            draws=draws,
             random_state=seed,
             data=data,
             finished=finished,
@@ -93,18 +93,20 @@ def _row(name, change, data, seed, finished):
 def _markdown(rows, args):
     """Return the table, line by line: accuracies, and the median gain of the default."""
     accuracy = {(row.extractor, row.data): 100 * row.accuracy for row in rows}
+    spread = {(row.extractor, row.data): 100 * row.accuracy_std for row in rows}
     n_features = {row.extractor: row.n_features for row in rows}
     yield "# The defaults of RandomCNNTransformer, one change at a time\n"
-    yield "Accuracy in percent, one draw; last column: what the change costs (-) or gains (+)"
-    yield "against the default, median over the sets. Classifier and splits as in compare.md."
-    yield f"Made by `python benchmarks/defaults.py`, seed {args.seed}.\n"
+    yield f"Accuracy in percent, mean ± deviation of {args.draws} draws, seeds from {args.seed} on. Last"
+    yield "column: what the change costs (-) or gains (+) against the default, median over the"
+    yield "sets. Classifier and splits as in compare.md. Made by `python benchmarks/defaults.py`.\n"
     yield from (f"- {line}" for line in about())
     yield "\n| change | features | " + " | ".join(args.sets) + " | median |"
     yield "|---|---:|" + "---:|" * (len(args.sets) + 1)
     for name in CHANGES:
-        line = [accuracy[name, data] for data in args.sets]
         gain = np.median([accuracy[name, data] - accuracy[DEFAULT, data] for data in args.sets])
-        cells = " | ".join(f"{value:.1f}" for value in line)
+        cells = " | ".join(
+            f"{accuracy[name, data]:.1f} ± {spread[name, data]:.1f}" for data in args.sets
+        )
         yield f"| {name} | {n_features[name]} | {cells} | {gain:+.1f} |"
     yield ""
 

@@ -19,7 +19,11 @@ from skaudio.utils.discovery import all_extractors
 from skaudio.utils.estimator_checks import audio_checks, check_instances
 
 # many checks have clips of a few samples; that they are told of is an audio check of its own
-pytestmark = pytest.mark.filterwarnings("ignore:.*and were padded:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*and were padded:UserWarning"),
+    # scikit-learn's check of column names provokes these
+    pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names:UserWarning"),
+]
 
 INSTANCES = check_instances()
 NAMES = [f"{i}-{type(extractor).__name__}" for i, extractor in enumerate(INSTANCES)]
