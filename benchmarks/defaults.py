@@ -96,8 +96,8 @@ def _markdown(rows, args):
     spread = {(row.extractor, row.data): 100 * row.accuracy_std for row in rows}
     n_features = {row.extractor: row.n_features for row in rows}
     yield "# The defaults of RandomCNNTransformer, one change at a time\n"
-    yield f"Accuracy in percent, mean ± deviation of {args.draws} draws, seeds from {args.seed} on. Last"
-    yield "column: what the change costs (-) or gains (+) against the default, median over the"
+    yield f"Accuracy in percent, mean ± deviation of {args.draws} draws, seeds from {args.seed} on."
+    yield "Last column: what the change costs (-) or gains (+) against the default, median over the"
     yield "sets. Classifier and splits as in compare.md. Made by `python benchmarks/defaults.py`.\n"
     yield from (f"- {line}" for line in about())
     yield "\n| change | features | " + " | ".join(args.sets) + " | median |"
