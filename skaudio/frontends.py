@@ -221,10 +221,12 @@ class Standardize(nn.Module):
     def forward(self, x, lengths):
         if self.mean is not None:
             return mask((x - self.mean) / self.scale, lengths), lengths
+        # summed in float64: else the padding of a batch would show in the last digits
         count = (lengths * x.shape[1])[:, None, None]
-        mean = x.sum((1, 2), keepdim=True) / count
+        mean = (x.sum((1, 2), keepdim=True, dtype=torch.float64) / count).float()
         x = mask(x - mean, lengths)
-        scale = (x.square().sum((1, 2), keepdim=True) / count).sqrt()
+        power = x.square().sum((1, 2), keepdim=True, dtype=torch.float64) / count
+        scale = power.sqrt().float()
         # what is left of a constant after its rounded mean is no signal to be blown up
         flat = scale <= 1e-6 * mean.abs()
         return x.div_(scale.masked_fill(flat, torch.inf)), lengths
