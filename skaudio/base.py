@@ -70,6 +70,8 @@ class BaseAudioTransformer(TransformerMixin, BaseEstimator):
                     raise
         if not usable:
             raise ValueError(f"none of the {len(clips)} clips can be used")
+        for name in [name for name in vars(self) if name.endswith("_") and "_in_" not in name]:
+            delattr(self, name)  # what an earlier fit learnt
         if self.learns_from_clips:
             self._learn(clips.take(usable), run)
         if hasattr(self, "random_state"):  # else there is nothing to draw

@@ -357,3 +357,13 @@ def test_frame_times_follow_same_padding(n_samples, layer, kernel):
     times = cnn.fit([np.zeros(n_samples)]).frame_times(n_samples)
     centre = 32 * np.arange(n_frames) - left + (kernel - 1) / 2
     np.testing.assert_allclose(times, centre / 16000, atol=0.5001 / 16000)
+
+
+def test_fit_forgets_the_fit_before(rng):
+    clips = [rng.standard_normal(2000), rng.standard_normal(3000)]
+    cnn = RandomCNNTransformer("single", n_filters=4, normalize="dataset", random_state=0)
+    assert cnn.fit(clips).input_mean_.shape == (96,)
+    cnn.set_params(normalize="clip").fit(clips)
+    assert not hasattr(cnn, "input_mean_")
+    fresh = RandomCNNTransformer("single", n_filters=4, normalize="clip", random_state=0)
+    np.testing.assert_array_equal(cnn.transform(clips), fresh.fit_transform(clips))
