@@ -34,7 +34,7 @@ CHANGES = {
     "normalize='dataset'": {"normalize": "dataset"},
     "pooling='mean'": {"pooling": "mean"},
     "pooling='mean_std'": {"pooling": "mean_std"},
-    "sample_rate=16000": {"sample_rate": 16000},
+    "sample_rate=22050": {"sample_rate": 22050},
     "sample_rate=44100, n_fft=1024, hop_length=512": {
         "sample_rate": 44100,
         "n_fft": 1024,
@@ -68,7 +68,7 @@ def main():
         print(f"{row.extractor:48}{row.data:22}{row.accuracy:.3f}", flush=True)
         write_rows(rows + [old for old in finished if old not in rows], csv_path)
     write_rows(rows, csv_path)
-    table = _markdown(rows, args)
+    table = [*_markdown(rows, args)]
     (args.out / "defaults.md").write_text("\n".join(table), encoding="utf-8")
     print("\n".join(table), f"\n{time.perf_counter() - begin:.0f} s")
 
