@@ -70,10 +70,7 @@ class BaseAudioTransformer(TransformerMixin, BaseEstimator):
                     raise
         if not usable:
             raise ValueError(f"none of the {len(clips)} clips can be used")
-        for name in [name for name in vars(self) if name.endswith("_") and "_in_" not in name]:
-            delattr(self, name)  # what an earlier fit learnt
-        if self.learns_from_clips:
-            self._learn(clips.take(usable), run)
+        self._learn(clips.take(usable), run)
         if hasattr(self, "random_state"):  # else there is nothing to draw
             network = self._network(weights.new_generator(self.random_state))
             self.weights_ = weights.to_numpy(network)
@@ -87,6 +84,9 @@ class BaseAudioTransformer(TransformerMixin, BaseEstimator):
 
     def _check_parameters(self):
         """Nothing to check beyond what all extractors share."""
+
+    def _learn(self, clips, run):
+        """Nothing to learn."""
 
     def _min_samples(self):
         return 1

@@ -339,8 +339,11 @@ class RandomCNNTransformer(BaseAudioTransformer):
         return self.normalize == "dataset"
 
     def _learn(self, clips, run):
-        walk = Walk(frontends.Chain(self._input()), self._network(None), None, self.sample_rate)
-        self.input_mean_, self.input_scale_ = moments(walk, clips, run)
+        for name in ("input_mean_", "input_scale_"):
+            vars(self).pop(name, None)  # of an earlier fit
+        if self.learns_from_clips:
+            walk = Walk(frontends.Chain(self._input()), self._network(None), None, self.sample_rate)
+            self.input_mean_, self.input_scale_ = moments(walk, clips, run)
 
     def _input(self):
         if self.design in WAVEFORM_DESIGNS:
