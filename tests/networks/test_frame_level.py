@@ -96,21 +96,3 @@ def test_shortest_input_gives_one_back_end_frame(kernels, shortest):
     assert network.min_steps == shortest
     lengths = network.output_lengths(torch.tensor([shortest, shortest - 1]))
     assert [n.tolist() for n in lengths[-3:-1]] == [[1, 0], [1, 0]]
-
-
-@pytest.mark.parametrize("kernels", [SINGLE_KERNEL, MANY_KERNELS], ids=["one", "many"])
-def test_ragged_batch_equals_alone(kernels):
-    generator = torch.Generator().manual_seed(0)
-    network = FrameLevel(4, kernels, [*range(len(kernels) + 3)])
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.05, generator=generator)
-    lengths = torch.tensor([6000, 704, 2999])
-    x = torch.randn(3, 1, 6000, generator=generator)
-    for row, n in zip(x, lengths, strict=True):
-        row[:, n:] = 0
-    together = network(x, lengths)
-    for i, n in enumerate(lengths):
-        alone = network(x[i : i + 1, :, :n], n[None])
-        for (y, there), (z, here) in zip(together, alone, strict=True):
-            assert there[i] == here[0]
-            torch.testing.assert_close(y[i, :, : here[0]], z[0], rtol=1e-5, atol=1e-5)

@@ -70,20 +70,3 @@ def test_keep_runs_only_what_is_needed():
     network, outputs = run(729, keep=(2,))
     assert len(network.convs) == 3
     assert [x.shape[-1] for x, _ in outputs] == [27]
-
-
-def test_ragged_batch_equals_alone():
-    generator = torch.Generator().manual_seed(0)
-    network = SampleLevel(4, [*range(7)])
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.5, generator=generator)
-    lengths = torch.tensor([6000, 5, 2999])
-    x = torch.randn(3, 1, 6000, generator=generator)
-    for row, n in zip(x, lengths, strict=True):
-        row[:, n:] = 0
-    together = network(x, lengths)
-    for i, n in enumerate(lengths):
-        alone = network(x[i : i + 1, :, :n], n[None])
-        for (y, there), (z, here) in zip(together, alone, strict=True):
-            assert there[i] == here[0]
-            torch.testing.assert_close(y[i, :, : here[0]], z[0], rtol=1e-5, atol=1e-5)

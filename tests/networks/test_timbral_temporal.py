@@ -80,20 +80,3 @@ def test_paper_shapes(blocks):
     assert [tuple(y.shape) for y, _ in outputs] == [(1, 14 * 4, 1376)] * len(blocks)
     assert [m.name for m in network.maps] == blocks
     assert [len(m.channels) for m in network.maps] == [14 * 4] * len(blocks)
-
-
-def test_ragged_batch_equals_alone():
-    generator = torch.Generator().manual_seed(0)
-    network = TimbralTemporal(4, 96, PAPER_TEMPORAL_KERNELS, ["timbral", "temporal"])
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.3, generator=generator)
-    lengths = torch.tensor([200, 1, 90])
-    x = torch.randn(3, 96, 200, generator=generator)
-    for row, n in zip(x, lengths, strict=True):
-        row[:, n:] = 0
-    together = network(x, lengths)
-    for i, n in enumerate(lengths):
-        alone = network(x[i : i + 1, :, :n], n[None])
-        for (y, there), (z, here) in zip(together, alone, strict=True):
-            assert there[i] == here[0] == n
-            torch.testing.assert_close(y[i, :, :n], z[0], rtol=1e-5, atol=1e-5)

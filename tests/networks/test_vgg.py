@@ -109,20 +109,3 @@ def test_keep_runs_only_what_is_needed():
     assert [x.shape[-1] for x, _ in outputs] == [8, 32]
     assert [m.name for m in network.maps] == ["pool3", "pool1"]
     assert [m.stride for m in network.maps] == [8, 2]
-
-
-def test_ragged_batch_equals_alone():
-    generator = torch.Generator().manual_seed(0)
-    network = VGG(4, 96, GENTLE_POOLS, [*range(5)])
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.3, generator=generator)
-    lengths = torch.tensor([300, 7, 131])
-    x = torch.randn(3, 96, 300, generator=generator)
-    for row, n in zip(x, lengths, strict=True):
-        row[:, n:] = 0
-    together = network(x, lengths)
-    for i, n in enumerate(lengths):
-        alone = network(x[i : i + 1, :, :n], n[None])
-        for (y, there), (z, here) in zip(together, alone, strict=True):
-            assert there[i] == here[0] == z.shape[-1]
-            torch.testing.assert_close(y[i, :, : here[0]], z[0], rtol=1e-5, atol=1e-5)
