@@ -99,6 +99,10 @@ class Walk:
         return _aligned(outputs, maps)
 
 
+class _TooLong(ValueError):
+    """A clip whose frames do not fit into memory."""
+
+
 def _check_memory(n_bytes):
     """Refuse to collect frames that cannot fit, before the machine finds out."""
     try:
@@ -106,7 +110,7 @@ def _check_memory(n_bytes):
     except (AttributeError, ValueError, OSError):
         return  # this system does not tell
     if 2 * n_bytes > free:
-        raise ValueError(
+        raise _TooLong(
             f"has frames of {n_bytes / 1e9:.1f} GB, which do not fit into memory; keep fewer "
             "layers, cut it into AudioFile segments, or pool by mean, std or max alone"
         )
@@ -217,9 +221,10 @@ def extract(walk, clips, run, min_samples=1):
         Or, if the walk does not pool, a list of arrays of shape (n_frames_i, n_channels).
         A skipped clip has NaN, or no frame.
     """
-    features = np.full((len(clips), walk.width), np.nan, dtype=np.float32)
-    if not walk.pooling:
-        features = [features[:0]] * len(clips)
+    if walk.pooling:
+        features = np.full((len(clips), walk.width), np.nan, dtype=np.float32)
+    else:
+        features = [np.empty((0, walk.width), dtype=np.float32)] * len(clips)
     failures, short = [], {}
     with _progress_bar(len(clips), run.verbose) as bar:
         samples = 0
@@ -269,14 +274,15 @@ def _run_shard(walk, clips, run, number=0):
     for wave, lengths, index in batches(clips, max_samples, ragged=ragged, failures=failures):
         try:
             values = walk(wave.to(device), lengths.to(device), max_samples)
-        except ValueError as error:  # of a long clip, which is alone in its batch
+        except _TooLong as error:  # such a clip is alone in its batch
             _fail(ClipError(clips.rows[index[0]], clips.name(index[0]), str(error)), failures)
             continue
         if walk.pooling:
             values = [*values.cpu().numpy()]
         else:
             values, n_frames = values[0].cpu().numpy(), values[1].tolist()
-            values = [frames[:, :n].T for frames, n in zip(values, n_frames, strict=True)]
+            # copies: views would keep whole batches, padding included, alive
+            values = [frames[:, :n].T.copy() for frames, n in zip(values, n_frames, strict=True)]
         index, values, lengths = _finite(clips, index, values, lengths.tolist(), failures)
         yield Part(index, values, lengths, [] if failures is None else failures[seen:])
         seen = len(failures or ())

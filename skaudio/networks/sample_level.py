@@ -6,8 +6,6 @@ from .layers import Map, halo_of, max_pool, new_conv, numbered, pooled_lengths, 
 
 __all__ = ["SampleLevel"]
 
-N_LAYERS = 7
-
 
 class SampleLevel(nn.Module):
     """Strided convolution 3/3, then blocks of [convolution 3 "same", max-pooling 3, ReLU].
