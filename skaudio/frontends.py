@@ -79,7 +79,6 @@ class Wave(nn.Module):
     """The samples themselves: (B, T) -> (B, 1, T)."""
 
     step = 1
-    n_channels = 1
 
     def forward(self, wave, lengths):
         return wave[:, None], lengths
@@ -119,7 +118,7 @@ class LogMel(nn.Module):
 
     def __init__(self, sample_rate, n_fft, hop_length, n_mels, fmin, fmax, top_db, pad):
         super().__init__()
-        self.n_fft, self.step, self.n_channels = n_fft, hop_length, n_mels
+        self.n_fft, self.step = n_fft, hop_length
         self.top_db, self.pad = top_db, pad
         self.register_buffer("window", torch.hann_window(n_fft))
         self.register_buffer("mel", _mel_filters(sample_rate, n_fft, n_mels, fmin, fmax))
@@ -133,7 +132,7 @@ class LogMel(nn.Module):
         if self.pad == "reflect":
             _reflect(wave, lengths, side)
         n_frames = 1 + (wave.shape[1] - self.n_fft) // self.step
-        x = wave.new_empty(len(wave), self.n_channels, n_frames)
+        x = wave.new_empty(len(wave), len(self.mel), n_frames)
         chunk = max(1, _CHUNK_FRAMES // len(wave))
         for first in range(0, n_frames, chunk):
             last = min(first + chunk, n_frames)
@@ -180,7 +179,6 @@ class MFCC(nn.Module):
 
     def __init__(self, n_mels, n_mfcc):
         super().__init__()
-        self.n_channels = n_mfcc
         # c_k = sqrt(2/N) sum_m x_m cos(pi k (2m + 1) / 2N), and c_0 divided by sqrt(2)
         k, m = torch.arange(n_mfcc).double()[:, None], torch.arange(n_mels).double()
         basis = torch.cos(math.pi / (2 * n_mels) * k * (2 * m + 1)) * math.sqrt(2 / n_mels)
