@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "utils",
     ],
     submod_attrs={
+        "_engine.cache": ["FeatureCache"],
         "audio": ["AudioFile", "ClipError", "read_audio"],
         "extractors": ["MFCCTransformer", "RandomCNNTransformer"],
     },

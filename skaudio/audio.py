@@ -7,7 +7,6 @@ A clip is a 1-D array (taken to be at the extractor's sample rate), a path, or a
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -276,20 +275,34 @@ class Clips(Sequence):
         name : str
             File name (and segment), or "array".
         """
+        file = self.file(i)
+        return "array" if file is None else str(file)
+
+    def file(self, i):
+        """File of a clip.
+
+        Parameters
+        ----------
+        i : int
+            Position of the clip.
+
+        Returns
+        -------
+        file : AudioFile or None
+            None: the clip is an array.
+        """
         item = self.items[i]
         if isinstance(item, str | os.PathLike):
             item = AudioFile(item)
-        return str(item) if isinstance(item, AudioFile) else "array"
+        return item if isinstance(item, AudioFile) else None
 
     def __getitem__(self, i):
-        item = self.items[i]
+        file = self.file(i)
         try:
-            if isinstance(item, str | os.PathLike):
-                item = AudioFile(item)
-            if isinstance(item, AudioFile):
-                wave = read_audio(item.path, self.sample_rate, start=item.start, stop=item.stop)
+            if file is None:
+                wave = _as_wave(self.items[i])
             else:
-                wave = _as_wave(item)
+                wave = read_audio(file.path, self.sample_rate, start=file.start, stop=file.stop)
             _check_finite(wave)
         except ValueError as error:
             raise ClipError(self.rows[i], self.name(i), str(error)) from error
@@ -308,13 +321,12 @@ class Clips(Sequence):
         ClipError
             If a file cannot be opened, or an array is no clip or not finite.
         """
-        item = self.items[i]
-        if not isinstance(item, str | os.PathLike | AudioFile):
+        file = self.file(i)
+        if file is None:
             self[i]
             return
-        path = Path(item.path if isinstance(item, AudioFile) else item)
         try:
-            _check_readable(path)
+            _check_readable(file.path)
         except ValueError as error:
             raise ClipError(self.rows[i], self.name(i), str(error)) from error
 

@@ -1,17 +1,23 @@
 """The base class: everything an extractor shares with all others, written once."""
 
+import warnings
+
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from . import pooling
-from ._engine import weights
+from ._engine import cache, weights
+from ._engine.digest import state_digest
 from ._engine.extract import Run, Walk, extract, finest
 from .audio import ClipError, Clips, clip_items
 from .utils._sklearn import check_feature_names_in
 from .utils.validation import check_choice, check_number
 
-__all__ = ["BaseAudioTransformer"]
+__all__ = ["RUNNING_PARAMETERS", "BaseAudioTransformer"]
+
+# they change no feature, so nothing that is worked out once depends on them
+RUNNING_PARAMETERS = ("batch_size", "device", "memory", "n_jobs", "verbose", "on_error")
 
 
 class BaseAudioTransformer(TransformerMixin, BaseEstimator):
@@ -28,8 +34,7 @@ class BaseAudioTransformer(TransformerMixin, BaseEstimator):
     ``learns_from_clips`` and ``_learn(clips, run)``
         Optional: whether, and what, `fit` learns from the clips before the network is drawn.
 
-    Its ``__init__`` stores ``sample_rate``, ``pooling`` and the running parameters
-    ``batch_size``, ``device``, ``n_jobs``, ``verbose`` and ``on_error``, unchanged.
+    Its ``__init__`` stores ``sample_rate``, ``pooling`` and the `RUNNING_PARAMETERS`, unchanged.
     """
 
     def fit(self, X, y=None):
@@ -72,6 +77,12 @@ class BaseAudioTransformer(TransformerMixin, BaseEstimator):
             raise ValueError(f"none of the {len(clips)} clips can be used")
         self._learn(clips.take(usable), run)
         if hasattr(self, "random_state"):  # else there is nothing to draw
+            if self.random_state is None and self.memory is not None:
+                warnings.warn(
+                    "features are kept in memory, but with random_state=None every fit draws "
+                    "other weights and none is found again; pass random_state=0, for instance",
+                    stacklevel=2,
+                )
             network = self._network(weights.new_generator(self.random_state))
             self.weights_ = weights.to_numpy(network)
         self.n_features_out_ = self._walk(self.pooling).width
@@ -191,7 +202,18 @@ class BaseAudioTransformer(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         self._check_running_parameters()
         clips = self._as_clips(X, reset=False)
-        return extract(self._walk(how), clips, self._run(), self._min_samples())
+        walk = self._walk(how)
+        kept = None if how is None else self._kept_rows(walk.width)
+        return extract(walk, clips, self._run(), self._min_samples(), kept)
+
+    def _kept_rows(self, width):
+        """Place of the features of this extractor in its cache; None if there is no cache."""
+        folder = None if self.memory is None else cache.FeatureCache(self.memory).folder
+        if folder is None:
+            return None
+        # random_state acts through the weights, which count themselves
+        digest = state_digest(self, leave_out={*RUNNING_PARAMETERS, "random_state"})
+        return cache.KeptRows(folder / digest, width)
 
     def _walk(self, how):
         network = self._network(None)
@@ -206,6 +228,8 @@ class BaseAudioTransformer(TransformerMixin, BaseEstimator):
     def _check_running_parameters(self):
         check_number("batch_size", self.batch_size, 0, integer=False, none=True)
         check_choice("on_error", self.on_error, ("raise", "skip"))
+        if self.memory is not None:
+            cache.FeatureCache(self.memory)  # raises for what is no memory
 
     def _as_clips(self, X, reset):
         """X -> Clips; a matrix is checked and remembered by scikit-learn's rules."""

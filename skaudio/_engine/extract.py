@@ -201,7 +201,7 @@ class Part(NamedTuple):
     failures: list
 
 
-def extract(walk, clips, run, min_samples=1):
+def extract(walk, clips, run, min_samples=1, kept=None):
     """Features of all clips.
 
     Parameters
@@ -214,6 +214,8 @@ def extract(walk, clips, run, min_samples=1):
         How to run.
     min_samples : int
         Clips shorter than this are padded by the walk; one warning tells so.
+    kept : KeptRows or None
+        Features worked out earlier, and the place for those worked out now.
 
     Returns
     -------
@@ -228,7 +230,7 @@ def extract(walk, clips, run, min_samples=1):
     failures, short = [], {}
     with _progress_bar(len(clips), run.verbose) as bar:
         samples = 0
-        for part in _parts(walk, clips, run):
+        for part in _parts(walk, clips, run) if kept is None else _with(kept, walk, clips, run):
             for i, values, length in zip(part.index, part.values, part.lengths, strict=True):
                 features[i] = values
                 samples += length
@@ -240,6 +242,26 @@ def extract(walk, clips, run, min_samples=1):
     _warn_short(clips, short, min_samples, walk.sample_rate)
     _warn_skipped(failures, len(clips))
     return features
+
+
+def _with(kept, walk, clips, run):
+    """Parts of the result: the rows that are kept first, then the others, kept from now on."""
+    missing, digests, found = [], [], Part([], [], [], [])
+    for i, digest, row in kept.find(clips):
+        if row is None:
+            missing.append(i)
+            digests.append(digest)
+        else:
+            found.index.append(i)
+            found.values.append(row[0])
+            found.lengths.append(row[1])
+    yield found
+    if not missing:
+        return
+    for part in _parts(walk, clips.take(missing), run):
+        for i, values, length in zip(part.index, part.values, part.lengths, strict=True):
+            kept.keep(digests[i], values, length)
+        yield part._replace(index=[missing[i] for i in part.index])
 
 
 def _parts(walk, clips, run):

@@ -14,12 +14,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from .. import __version__
+from .._engine.digest import described
 from ..audio import AudioFile
+from ..base import RUNNING_PARAMETERS
 from ._rows import ComparisonRow
 from ._svm import standard_svm
-
-# They change no feature, so a row stays good when they change.
-_RUNNING_PARAMETERS = frozenset({"batch_size", "device", "memory", "n_jobs", "on_error", "verbose"})
 
 
 def random_networks(**parameters):
@@ -170,8 +169,8 @@ def _rows(task, extractors, finished):
     for name, extractor in extractors.items():
         seeded = _seed_parameters(extractor)
         seeds = task.seeds if seeded else task.seeds[:1]
-        described = _described(extractor, leave_out=_RUNNING_PARAMETERS.union(seeded))
-        parts = (digest, described, seeds if seeded else [], __version__)
+        parameters = described(extractor, leave_out={*RUNNING_PARAMETERS, *seeded})
+        parts = (digest, parameters, seeds if seeded else [], __version__)
         key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
         if key not in known:
             known[key] = _row(task, name, extractor, seeded, seeds, key)
@@ -325,23 +324,8 @@ def _task_digest(task):
             digest.update(repr(clip).encode())
     for part in (task.y, *(rows for split in task.splits for rows in split)):
         digest.update(repr(part.tolist()).encode())
-    digest.update(repr(_described(task.classifier)).encode())
+    digest.update(repr(described(task.classifier)).encode())
     return digest.hexdigest()
-
-
-def _described(estimator, leave_out=frozenset()):
-    """Return the class of an estimator and all parameters that decide about its output."""
-    described = [type(estimator).__name__]
-    for name, value in sorted(estimator.get_params().items()):
-        last = name.rpartition("__")[2]
-        if last == "steps" or name in leave_out or last in leave_out:
-            continue  # the steps of a pipeline come one by one as well
-        if hasattr(value, "get_params"):
-            value = type(value).__name__
-        elif callable(value):
-            value = getattr(value, "__qualname__", type(value).__name__)
-        described.append((name, repr(value)))
-    return described
 
 
 def _take(X, rows):

@@ -50,6 +50,8 @@ class MFCCTransformer(BaseAudioTransformer):
         Seconds of audio per batch. None: chosen to hold memory under 1 GB.
     device : str, default="auto"
         "auto" (a GPU if there is one), "cpu", "cuda" or another torch device.
+    memory : str, path-like or joblib.Memory, default=None
+        Where features (not frames) are kept, so that no clip is computed twice: `FeatureCache`.
     n_jobs : int, default=None
         Processes for `transform`, through joblib; None follows `joblib.parallel_config`.
     verbose : int, default=0
@@ -104,6 +106,7 @@ class MFCCTransformer(BaseAudioTransformer):
         pooling="mean_std",
         batch_size=None,
         device="auto",
+        memory=None,
         n_jobs=None,
         verbose=0,
         on_error="raise",
@@ -121,6 +124,7 @@ class MFCCTransformer(BaseAudioTransformer):
         self.pooling = pooling
         self.batch_size = batch_size
         self.device = device
+        self.memory = memory
         self.n_jobs = n_jobs
         self.verbose = verbose
         self.on_error = on_error

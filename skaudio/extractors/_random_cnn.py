@@ -67,9 +67,8 @@ class RandomCNNTransformer(BaseAudioTransformer):
     pools : sequence of 5 (int, int), default=((2, 2), (2, 3), (2, 2), (2, 2), (4, 4))
         Pooling windows of "vgg" as (frames, mel bands); the paper has
         ((4, 2), (4, 3), (5, 2), (4, 2), (4, 4)), whose fifth layer needs 1280 frames to fill one
-        window. Where a map is shorter than the window, the window takes what is there, so every
-        layer has at least one frame: a short clip keeps the features of all five layers, and no
-        arithmetic is spent on repeating it.
+        window. A window longer than its map takes what is there, so that even a short clip has
+        the features of all five layers.
     n_bands : int, default=8
         Equal parts of the mel axis over which the maps of "vgg" are averaged apart; a map of
         fewer bands keeps those, and where the height is no multiple the parts overlap by a band.
@@ -108,10 +107,11 @@ class RandomCNNTransformer(BaseAudioTransformer):
     random_state : int, RandomState or None, default=None
         Determines the weights. None draws fresh ones in every `fit`.
     batch_size : float, default=None
-        Seconds of audio per batch; longer clips go in exact tiles. None: chosen to hold memory
-        under 1 GB.
+        Seconds of audio per batch; longer clips go in exact tiles. None: what memory allows.
     device : str, default="auto"
         "auto" (a GPU if there is one), "cpu", "cuda" or another torch device.
+    memory : str, path-like or joblib.Memory, default=None
+        Where features (not frames) are kept, so that no clip is computed twice: `FeatureCache`.
     n_jobs : int, default=None
         Processes for `transform`, through joblib; None follows `joblib.parallel_config`.
     verbose : int, default=0
@@ -139,8 +139,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
 
     Notes
     -----
-    Kernels are drawn as w = s x with s = sqrt(2.6 / fan_in) and x normal, truncated at 2;
-    biases are zero. A clip's features do not depend on the clips around it.
+    Kernels are w = s x, s = sqrt(2.6 / fan_in), x normal and truncated at 2; biases are zero.
 
     References
     ----------
@@ -188,6 +187,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
         random_state=None,
         batch_size=None,
         device="auto",
+        memory=None,
         n_jobs=None,
         verbose=0,
         on_error="raise",
@@ -214,6 +214,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
         self.random_state = random_state
         self.batch_size = batch_size
         self.device = device
+        self.memory = memory
         self.n_jobs = n_jobs
         self.verbose = verbose
         self.on_error = on_error

@@ -11,7 +11,6 @@ import numpy as np
 from sklearn.base import clone
 
 __all__ = [
-    "RUNNING_PARAMETERS",
     "assert_close",
     "assert_same",
     "contract",
@@ -23,7 +22,6 @@ __all__ = [
 ]
 
 TOLERANCE = 1e-5  # of the feature's scale; float32 sums in another order come to about 1e-6
-RUNNING_PARAMETERS = ("batch_size", "device", "n_jobs", "verbose", "on_error")
 
 
 def contract(check):

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import tempfile
 import warnings
 import weakref
 from unittest import mock
@@ -9,9 +10,11 @@ from unittest import mock
 import numpy as np
 
 from .. import audio, batching
+from .._engine import extract
+from .._engine.cache import FeatureCache
 from ..audio import AudioFile, ClipError, read_audio
+from ..base import RUNNING_PARAMETERS
 from ._checking import (
-    RUNNING_PARAMETERS,
     assert_close,
     assert_same,
     contract,
@@ -28,6 +31,7 @@ __all__ = [
     "check_lazy_decoding",
     "check_long_clip",
     "check_matrix_width",
+    "check_memory",
     "check_running_parameters",
     "check_unusable_clips",
 ]
@@ -88,6 +92,33 @@ def check_running_parameters(estimator):
     # another device is another library of sums
     got = fitted(estimator, X, device="cpu").transform(X)
     assert_close(got, wanted, "device='cpu'", tolerance=1e-3)
+
+
+@contract
+def check_memory(estimator):
+    """Check that ``memory`` changes no feature, saves the work, and tells extractors apart.
+
+    Parameters
+    ----------
+    estimator : BaseAudioTransformer
+        Unfitted; a clone is checked.
+    """
+    X = noise(*RAGGED)
+    plain = fitted(estimator, X)
+    wanted = plain.transform(X)
+    with tempfile.TemporaryDirectory() as folder:
+        keeping = fitted(estimator, X, memory=folder)
+        assert_close(keeping.transform(X), wanted, "worked out with memory")
+        kept = len(FeatureCache(folder))
+        assert kept == len(X), f"{kept} rows are kept of {len(X)} clips"
+        with mock.patch.object(extract, "batches", side_effect=AssertionError("computed again")):
+            assert_close(keeping.transform(X[::-1]), wanted[::-1], "found in memory")
+        longer = [*X, *noise(3000, seed=5)]
+        assert_close(keeping.transform(longer), plain.transform(longer), "found in part")
+        if "random_state" in estimator.get_params(deep=False):
+            drawn = fitted(estimator, X, memory=folder, random_state=1).transform(X)
+            other = fitted(estimator, X, random_state=1).transform(X)
+            assert_close(drawn, other, "other weights with the same memory")
 
 
 @contract

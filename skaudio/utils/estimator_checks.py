@@ -11,6 +11,7 @@ from ._checks_of_clips import (
     check_lazy_decoding,
     check_long_clip,
     check_matrix_width,
+    check_memory,
     check_running_parameters,
     check_unusable_clips,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "check_learning",
     "check_long_clip",
     "check_matrix_width",
+    "check_memory",
     "check_no_torch_objects",
     "check_output",
     "check_random_state",
@@ -74,6 +76,7 @@ def audio_checks():
         check_weights,
         check_any_length,
         check_matrix_width,
+        check_memory,
         check_clip_alone,
         check_running_parameters,
         check_long_clip,

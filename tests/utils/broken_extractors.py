@@ -1,5 +1,7 @@
 """Extractors that break one contract each, for the tests of the audio checks."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -7,6 +9,7 @@ import torch
 
 import skaudio.audio
 from skaudio import RandomCNNTransformer
+from skaudio._engine.cache import KeptRows
 from skaudio.audio import Clips
 
 # six features, whatever the defaults are
@@ -177,6 +180,18 @@ class DividesByDeviation(RandomCNNTransformer):
         deviation = np.array([np.std(x) for x in X], np.float32)
         with np.errstate(divide="ignore", invalid="ignore"):
             return super().transform(X) / deviation[:, None]
+
+
+@breaks("check_memory", "with the same memory")
+class OnePlaceForAll(RandomCNNTransformer):
+    def _kept_rows(self, width):
+        return self.memory and KeptRows(Path(self.memory) / "skaudio" / "all", width)
+
+
+@breaks("check_memory", "0 rows are kept")
+class KeepsNothing(RandomCNNTransformer):
+    def _kept_rows(self, width):
+        return None
 
 
 @breaks("check_matrix_width", "n_features_in_")

@@ -37,7 +37,7 @@ def test_missing_running_parameter_fails():
         def __init__(self, sample_rate=16000):
             super().__init__(sample_rate=sample_rate)
 
-    with pytest.raises(AssertionError, match=r"'batch_size', 'device', 'n_jobs', .* are missing"):
+    with pytest.raises(AssertionError, match=r"'batch_size', 'device', 'memory', .* are missing"):
         estimator_checks.check_running_parameters(Quiet())
 
 
@@ -59,13 +59,14 @@ class ExtremesTransformer(BaseAudioTransformer):
     """What an author outside of the library may write: parameters and hooks, no more."""
 
     def __init__(
-        self, sample_rate=8000, pooling="mean", batch_size=None, device="auto", n_jobs=None,
-        verbose=0, on_error="raise",
+        self, sample_rate=8000, pooling="mean", batch_size=None, device="auto", memory=None,
+        n_jobs=None, verbose=0, on_error="raise",
     ):  # fmt: skip
         self.sample_rate = sample_rate
         self.pooling = pooling
         self.batch_size = batch_size
         self.device = device
+        self.memory = memory
         self.n_jobs = n_jobs
         self.verbose = verbose
         self.on_error = on_error

@@ -1,0 +1,173 @@
+"""Features kept on disk, clip by clip, so that none is computed twice."""
+
+import os
+import shutil
+import struct
+import threading
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ..audio import ClipError
+from .digest import clip_digest
+
+__all__ = ["FeatureCache", "KeptRows"]
+
+_HEADER = struct.Struct("<8s32sQQI")  # mark, clip, samples of the clip, columns, checksum
+_MARK = b"skaudio1"
+
+
+class FeatureCache:
+    """The features that extractors with this ``memory`` keep on disk.
+
+    A row is kept for each clip, under a digest of the extractor (its class, the parameters
+    that decide about features, its weights, the version of skaudio) and a digest of the
+    clip's content, whatever its file is called. Rows come one file each and are put in place
+    in one step, so processes may share a cache; a damaged file is as good as none.
+
+    Parameters
+    ----------
+    memory : str, path-like or joblib.Memory
+        What is given to extractors as ``memory``: a folder, made when first needed, or a
+        `joblib.Memory`, whose ``clear`` and ``reduce_size`` then act upon features too.
+
+    Attributes
+    ----------
+    folder : Path or None
+        Where the features are. None: memory is ``joblib.Memory(None)``, which keeps nothing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skaudio import FeatureCache, MFCCTransformer
+    >>> from skaudio.datasets import make_sounds
+    >>> sounds = make_sounds(16, random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     features = MFCCTransformer(memory=folder).fit_transform(sounds.data)
+    ...     cache = FeatureCache(folder)
+    ...     before = len(cache), cache.size
+    ...     cache.clear()
+    ...     before, len(cache)
+    ((16, 8640), 0)
+    """
+
+    def __init__(self, memory):
+        self.folder = _folder(memory)
+
+    def __len__(self):
+        """Number of rows."""
+        return sum(1 for _ in self._files())
+
+    @property
+    def size(self):
+        """Bytes on disk."""
+        return sum(file.stat().st_size for file in self._files())
+
+    def clear(self):
+        """Delete all rows."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _files(self):
+        return () if self.folder is None else self.folder.glob("*/*")
+
+
+def _folder(memory):
+    """Folder of the rows; TypeError for what is no memory."""
+    if isinstance(memory, str | os.PathLike):
+        return Path(memory) / "skaudio"
+    if not hasattr(memory, "store_backend"):
+        raise TypeError(f"memory={memory!r} must be None, a folder or a joblib.Memory")
+    backend = memory.store_backend
+    return None if backend is None else Path(backend.location) / "skaudio"
+
+
+class KeptRows:
+    """The rows of one fitted extractor.
+
+    Parameters
+    ----------
+    folder : Path
+        Their folder.
+    width : int
+        Columns.
+    """
+
+    def __init__(self, folder, width):
+        self.folder, self.width = folder, width
+        self._warned = False
+
+    def find(self, clips):
+        """Look up clips.
+
+        Parameters
+        ----------
+        clips : Clips
+            The clips.
+
+        Yields
+        ------
+        i : int
+            Position of a clip.
+        digest : str or None
+            Of its content; None if it cannot be read.
+        row : (ndarray of shape (n_features,), int) or None
+            Its features and its length in samples, if they are kept.
+        """
+        for i in range(len(clips)):
+            try:
+                digest = clip_digest(clips, i)
+            except (OSError, ClipError):
+                yield i, None, None  # whoever reads the clip next says what is wrong with it
+            else:
+                yield i, digest, self._read(digest)
+
+    def _read(self, digest):
+        try:
+            with open(self.folder / digest, "rb", buffering=0) as file:
+                content = file.read()
+        except OSError:
+            return None
+        if len(content) != _HEADER.size + 4 * self.width:
+            return None
+        mark, name, n_samples, width, checksum = _HEADER.unpack_from(content)
+        values = content[_HEADER.size :]
+        expected = (_MARK, digest.encode(), self.width, zlib.crc32(values))
+        if (mark, name, width, checksum) != expected:
+            return None
+        return np.frombuffer(values, "<f4"), n_samples
+
+    def keep(self, digest, values, n_samples):
+        """Keep a row; a full or locked disk is told once and does no further harm.
+
+        Parameters
+        ----------
+        digest : str or None
+            Of the clip's content. None: nothing is kept.
+        values : ndarray of shape (n_features,), float32
+            The features.
+        n_samples : int
+            Length of the clip.
+        """
+        if digest is None or self._warned:
+            return
+        values = np.ascontiguousarray(values, "<f4").tobytes()
+        header = _HEADER.pack(
+            _MARK, digest.encode(), n_samples, len(values) // 4, zlib.crc32(values)
+        )
+        unfinished = self.folder / f"{digest}.{os.getpid()}.{threading.get_ident()}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                unfinished.write_bytes(header + values)
+                os.replace(unfinished, self.folder / digest)
+            except BaseException:
+                unfinished.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            self._warned = True
+            warnings.warn(
+                f"features are not kept: {error}; make room or pass another memory", stacklevel=2
+            )

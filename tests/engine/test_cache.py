@@ -1,0 +1,264 @@
+import os
+import shutil
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import soundfile
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+
+from skaudio import AudioFile, FeatureCache, MFCCTransformer, RandomCNNTransformer
+from skaudio._engine import digest, extract
+from skaudio._engine.cache import KeptRows
+from tests.by_hand import noise
+
+
+def mfcc(**params):
+    return MFCCTransformer(n_mfcc=4, n_mels=16, n_fft=256, hop_length=128, **params)
+
+
+def same(Z, expected):
+    """Equal up to the rounding of sums in batches of another make-up."""
+    return np.allclose(Z, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """Numbers of the clips that are sent through the network, call by call."""
+    calls, batches = [], extract.batches
+
+    def counted(clips, *args, **kwargs):
+        calls.append(len(clips))
+        return batches(clips, *args, **kwargs)
+
+    monkeypatch.setattr(extract, "batches", counted)
+    return calls
+
+
+@pytest.fixture
+def paths(tmp_path):
+    paths = [tmp_path / f"{i}.wav" for i in range(4)]
+    for path, clip in zip(paths, noise(900, 1200, 1000, 1500), strict=True):
+        soundfile.write(path, clip / 10, 16000)
+    return paths
+
+
+def test_a_clip_is_known_by_its_content_whatever_its_name(tmp_path, paths, computed):
+    X = [*paths, AudioFile(paths[0], stop=0.03), noise(800)[0]]
+    Z = mfcc(memory=tmp_path / "kept").fit_transform(X)
+    moved = [shutil.copy(path, path.with_suffix(".copy.wav")) for path in paths]
+    again = [*moved, AudioFile(moved[0], stop=0.03), noise(800)[0].astype(np.float64)]
+    assert np.array_equal(mfcc(memory=tmp_path / "kept").fit_transform(again), Z)
+    assert computed == [6]
+
+
+def test_a_changed_file_is_computed_again(tmp_path, paths, computed):
+    extractor = mfcc(memory=tmp_path / "kept").fit(paths)
+    extractor.transform(paths)
+    soundfile.write(paths[2], noise(1000)[0][::-1] / 10, 16000)  # as long as before, at once
+    assert same(extractor.transform(paths), mfcc().fit_transform(paths))
+    assert computed[:2] == [4, 1]
+
+
+def test_a_file_is_hashed_once_when_it_has_settled(tmp_path, monkeypatch):
+    path = tmp_path / "clip"
+    path.write_bytes(b"first")
+    old = digest.file_digest(path)
+    path.write_bytes(b"again")  # perhaps within one tick of the file system's clock
+    assert digest.file_digest(path) != old
+    later = time.time_ns() + 3_000_000_000
+    monkeypatch.setattr(digest.time, "time_ns", lambda: later)
+    settled = digest.file_digest(path)
+    monkeypatch.setattr(digest.hashlib, "file_digest", lambda *args: pytest.fail("hashed again"))
+    assert digest.file_digest(path) == settled
+
+
+@pytest.mark.parametrize(
+    "params", [{"n_deltas": 1}, {"pooling": "mean"}, {"sample_rate": 8000}, {"top_db": None}]
+)
+def test_identity_parameters_enter_the_key(tmp_path, paths, params):
+    mfcc(memory=tmp_path / "kept").fit_transform(paths)
+    kept = mfcc(memory=tmp_path / "kept").set_params(**params).fit_transform(paths)
+    assert same(kept, mfcc().set_params(**params).fit_transform(paths))
+
+
+def test_running_parameters_do_not(tmp_path, paths, computed):
+    memory = tmp_path / "kept"
+    Z = mfcc(memory=memory).fit_transform(paths)
+    other = mfcc(memory=memory, batch_size=1, device="cpu", n_jobs=2, on_error="skip")
+    assert np.array_equal(other.fit_transform(paths), Z)
+    assert computed == [4]
+
+
+def test_what_was_learnt_enters_the_key(tmp_path, paths):
+    cnn = RandomCNNTransformer("single", n_filters=4, normalize="dataset", random_state=0)
+    kept = cnn.set_params(memory=tmp_path / "kept")
+    for X in (paths[:2], paths[2:]):
+        expected = RandomCNNTransformer(**{**cnn.get_params(), "memory": None}).fit(X)
+        assert same(kept.fit(X).transform(paths), expected.transform(paths))
+
+
+def test_workers_compute_and_the_parent_keeps(tmp_path, paths):
+    memory = tmp_path / "kept"
+    Z = mfcc(memory=memory, n_jobs=2).fit_transform(paths)
+    assert len(FeatureCache(memory)) == 4
+    assert same(Z, mfcc().fit_transform(paths))
+
+
+def test_a_grid_search_in_processes_extracts_no_clip_twice_once_it_is_kept(tmp_path, paths):
+    pipe = make_pipeline(mfcc(memory=tmp_path / "kept"), SVC())
+    labels = [0, 1, 0, 1]
+    search = GridSearchCV(pipe, {"svc__C": [1, 2, 4]}, cv=2, n_jobs=2, error_score="raise")
+    search.fit(paths, labels)
+    assert len(FeatureCache(tmp_path / "kept")) == 4
+    assert same(search.best_estimator_[0].transform(paths), mfcc().fit_transform(paths))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content, other: b"",
+        lambda content, other: content[:-1],
+        lambda content, other: content + b"\0",
+        lambda content, other: content[:-3] + bytes([content[-3] ^ 1]) + content[-2:],
+        lambda content, other: b"PICKLE!!" + content[8:],
+        lambda content, other: other,
+    ],
+    ids=["empty", "short", "long", "one bit", "foreign", "of another clip"],
+)
+def test_a_damaged_row_is_computed_again_and_replaced(tmp_path, paths, damage, computed):
+    extractor = mfcc(memory=tmp_path / "kept").fit(paths)
+    Z = extractor.transform(paths)
+    first, second, *_ = sorted((tmp_path / "kept").glob("skaudio/*/*"))
+    good = first.read_bytes()
+    first.write_bytes(damage(good, second.read_bytes()))
+    assert same(extractor.transform(paths), Z)
+    assert first.read_bytes() == good
+    assert computed == [4, 1]
+
+
+def test_skipped_clips_are_not_kept_and_are_named_each_time(tmp_path, paths):
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"no sound")
+    X = [paths[0], bad, tmp_path / "missing.wav", np.full(100, np.nan)]
+    extractor = mfcc(memory=tmp_path / "kept", on_error="skip").fit(X)
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"skipped 3 of 4 clips:\n  clip 1 \(bad.wav\)"):
+            Z = extractor.transform(X)
+        assert np.isnan(Z).all(axis=1).tolist() == [False, True, True, True]
+    assert len(FeatureCache(tmp_path / "kept")) == 1
+
+
+def test_a_short_clip_is_told_about_also_when_it_is_kept(tmp_path):
+    cnn = RandomCNNTransformer("single", n_filters=4, memory=tmp_path / "kept", random_state=0)
+    X = noise(40, 9000)
+    cnn.fit(X)
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="1 of 2 clips are shorter"):
+            cnn.transform(X)
+
+
+def test_a_full_disk_is_told_once_and_does_no_harm(tmp_path, paths, monkeypatch):
+    def full(self, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    extractor = mfcc(memory=tmp_path / "kept").fit(paths)
+    with pytest.warns(UserWarning, match="not kept: .*No space left") as caught:
+        Z = extractor.transform(paths)
+    assert len(caught) == 1
+    assert same(Z, mfcc().fit_transform(paths))
+    assert not [*(tmp_path / "kept").glob("skaudio/*/*")]
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    rows = KeptRows(tmp_path / "state", 3)
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        rows.keep("0" * 32, np.zeros(3), 100)
+    assert not [*(tmp_path / "state").iterdir()]
+
+
+def test_an_interrupted_extraction_keeps_what_is_finished(tmp_path, monkeypatch):
+    X = noise(1000, 2000, 3000)
+    extractor = mfcc(memory=tmp_path, batch_size=0.05).fit(X)
+    walk, calls = extract.Walk.__call__, []
+
+    def interrupted(self, *args):
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return walk(self, *args)
+
+    monkeypatch.setattr(extract.Walk, "__call__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extractor.transform(X)
+    assert len(FeatureCache(tmp_path)) == 2
+
+
+def test_fresh_weights_with_memory_are_warned_about(tmp_path, paths):
+    cnn = RandomCNNTransformer("single", n_filters=4, memory=tmp_path)
+    with pytest.warns(UserWarning, match="random_state=0"):
+        cnn.fit(paths)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cnn.set_params(random_state=0).fit(paths)
+        mfcc(memory=tmp_path).fit(paths)
+
+
+def test_joblib_memory_is_a_memory(tmp_path, paths, computed):
+    memory = joblib.Memory(tmp_path / "kept", verbose=0)
+    extractor = mfcc(memory=memory).fit(paths)
+    extractor.transform(paths)
+    extractor.transform(paths)
+    assert computed == [4]
+    assert len(FeatureCache(memory)) == 4
+    memory.reduce_size(items_limit=0)
+    assert len(FeatureCache(memory)) == 0
+    extractor.transform(paths)
+    memory.clear(warn=False)
+    assert len(FeatureCache(memory)) == 0
+    nothing = mfcc(memory=joblib.Memory(None)).fit(paths)
+    assert np.array_equal(nothing.transform(paths), extractor.transform(paths))
+    assert FeatureCache(joblib.Memory(None)).size == 0
+
+
+def test_what_is_no_memory_is_refused(paths):
+    with pytest.raises(TypeError, match=r"memory=7 must be None, a folder or a joblib\.Memory"):
+        mfcc(memory=7).fit(paths)
+
+
+def test_size_and_clear(tmp_path, paths):
+    cache = FeatureCache(tmp_path / "kept")
+    assert (len(cache), cache.size) == (0, 0)
+    mfcc(memory=tmp_path / "kept").fit_transform(paths)
+    assert len(cache) == 4
+    assert cache.size > 4 * 4 * 24
+    cache.clear()
+    assert (len(cache), cache.size) == (0, 0)
+
+
+def test_a_new_process_finds_the_rows(tmp_path, paths):
+    cnn = RandomCNNTransformer("single", n_filters=4, random_state=0, memory=tmp_path / "kept")
+    Z = cnn.fit(paths).transform(paths)
+    program = f"""
+import numpy as np
+from skaudio import RandomCNNTransformer
+from skaudio._engine import extract
+extract.batches = None
+cnn = RandomCNNTransformer("single", n_filters=4, random_state=0, memory={str(tmp_path / "kept")!r})
+np.save({str(tmp_path / "Z.npy")!r}, cnn.fit_transform({[str(path) for path in paths]!r}))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert np.array_equal(np.load(tmp_path / "Z.npy"), Z)
