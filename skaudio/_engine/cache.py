@@ -6,6 +6,7 @@ import struct
 import threading
 import warnings
 import zlib
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,34 @@ def _folder(memory):
     return None if backend is None else Path(backend.location) / "skaudio"
 
 
+class _Recent:
+    """The rows that were read last: a search asks for the same ones again and again."""
+
+    def __init__(self, most_bytes):
+        self._most, self._bytes, self._rows = most_bytes, 0, OrderedDict()
+        self._lock = threading.Lock()  # searches may run in threads
+
+    def get(self, key):
+        """Row, or None."""
+        with self._lock:
+            if key in self._rows:
+                self._rows.move_to_end(key)
+            return self._rows.get(key)
+
+    def put(self, key, row):
+        """Remember a row, and forget the oldest ones for it."""
+        with self._lock:
+            if row is None or key in self._rows:
+                return
+            self._rows[key] = row
+            self._bytes += row[0].nbytes
+            while self._bytes > self._most:
+                self._bytes -= self._rows.popitem(last=False)[1][0].nbytes
+
+
+_recent = _Recent(64 << 20)
+
+
 class KeptRows:
     """The rows of one fitted extractor.
 
@@ -125,11 +154,19 @@ class KeptRows:
                 yield i, digest, self._read(digest)
 
     def _read(self, digest):
+        path = os.path.join(self.folder, digest)
         try:
-            with open(self.folder / digest, "rb", buffering=0) as file:
-                content = file.read()
+            stat = os.stat(path)
+            key = (path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            row = _recent.get(key)
+            if row is None:
+                row = self._parsed(Path(path).read_bytes(), digest)
+                _recent.put(key, row)
         except OSError:
             return None
+        return row
+
+    def _parsed(self, content, digest):
         if len(content) != _HEADER.size + 4 * self.width:
             return None
         mark, name, n_samples, width, checksum = _HEADER.unpack_from(content)

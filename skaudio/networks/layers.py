@@ -118,7 +118,18 @@ def numbered(n):
     return tuple(str(i) for i in range(n))
 
 
-class TimeConv(nn.Conv1d):
+class _Undrawn:
+    """Makes a layer of torch leave its weights undrawn, and the random generators alone."""
+
+    def reset_parameters(self):
+        """`draw` or stored weights will fill them."""
+
+
+class ImageConv(_Undrawn, nn.Conv2d):
+    """2-D convolution."""
+
+
+class TimeConv(_Undrawn, nn.Conv1d):
     """1-D convolution that keeps channels last in memory: the fast layout on a processor.
 
     One input channel: a matrix product of overlapping windows. Several: a 2-D convolution of
@@ -185,11 +196,11 @@ def new_conv(n_in, n_out, kernel, **options):
 
     Returns
     -------
-    conv : TimeConv or nn.Conv2d
+    conv : TimeConv or ImageConv
         To be filled by `draw`, or with stored weights.
     """
-    layer = TimeConv if isinstance(kernel, int) else nn.Conv2d
-    return nn.utils.skip_init(layer, n_in, n_out, kernel, **options)
+    layer = TimeConv if isinstance(kernel, int) else ImageConv
+    return layer(n_in, n_out, kernel, **options)
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 """VGG-like stack of small filters over a spectrogram (Pons & Serra, arXiv:1805.00237)."""
 
 from dataclasses import replace
+from functools import cache
 
 import torch.nn.functional as F
 from torch import nn
@@ -72,6 +73,7 @@ class VGG(nn.Module):
         return [every[block] for block in self.keep]
 
 
+@cache
 def _channels(n_filters, n_bands):
     if n_bands == 1:
         return numbered(n_filters)

@@ -1,0 +1,140 @@
+"""Archives of public recordings: downloaded once, checked file by file, put in place whole."""
+
+import hashlib
+import os
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+
+import pooch
+
+_HOST = "https://github.com"
+_MANIFESTS = Path(__file__).with_name("manifests")
+
+
+def fetch(name, archive, top, *, data_home, download_if_missing, also=()):
+    """Return the folder of a data set, after a download if need be.
+
+    Parameters
+    ----------
+    name : str
+        Name of the manifest and of the folder in the data home.
+    archive : str
+        Path of the zip archive on the host.
+    top : str
+        Folder of the archive that the names in the manifest are relative to.
+    data_home : path-like or None
+        Folder of all data sets. None: the value of the environment variable SKAUDIO_DATA,
+        otherwise a cache folder of the user.
+    download_if_missing : bool
+        Whether to download what is not there.
+    also : tuple of str
+        Other names that the folder may have.
+
+    Returns
+    -------
+    folder : Path
+        The first of the folders that is not empty.
+    """
+    folders = [_home(data_home) / folder for folder in (name, *also)]
+    for folder in folders:
+        if folder.is_dir() and any(folder.iterdir()):
+            return folder
+    if not download_if_missing:
+        raise OSError(
+            f"there are no recordings in {' or '.join(map(str, folders))}; "
+            "pass download_if_missing=True, or the folder that they are in as data_home"
+        )
+    _download(f"{_HOST}/{archive}", top, hashes(name), folders[0])
+    return folders[0]
+
+
+def hashes(name):
+    """Read a manifest.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set.
+
+    Returns
+    -------
+    hashes : dict of str to str
+        SHA-256 of each file. The manifest is in the format of the program sha256sum.
+    """
+    lines = (_MANIFESTS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    return {file: digest for digest, file in (line.split("  ", 1) for line in lines)}
+
+
+def check_count(paths, name, folder):
+    """Raise OSError unless there are as many clips as in the manifest; none is opened.
+
+    Parameters
+    ----------
+    paths : list
+        One entry per clip that was found.
+    name : str
+        Name of the manifest.
+    folder : Path
+        Where they were found.
+    """
+    expected = len(hashes(name))
+    if len(paths) != expected:
+        raise OSError(
+            f"{folder} holds {len(paths)} clips of this data set, which has {expected}; repair "
+            "it, or move it away to have it downloaded"
+        )
+
+
+def _home(data_home):
+    home = data_home or os.environ.get("SKAUDIO_DATA") or pooch.os_cache("skaudio")
+    return Path(home).expanduser()
+
+
+def _download(url, top, expected, folder):
+    """Download and unpack next to `folder`; the finished folder is renamed in one step.
+
+    A process that is killed leaves its hidden scratch folder, which is never read again.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent)
+    except OSError as error:
+        raise OSError(
+            f"cannot write into {folder.parent} ({error.strerror}); "
+            "pass a folder that you may write to as data_home"
+        ) from error
+    with scratch as name:
+        archive, unpacked = Path(name, "archive.zip"), Path(name, folder.name)
+        _save(url, archive)
+        _unpack(archive, top, expected, unpacked)
+        try:
+            unpacked.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # otherwise another process was quicker
+                raise
+
+
+def _save(url, archive):
+    try:
+        pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16)(url, str(archive), None)
+    except OSError as error:
+        raise OSError(f"{url} could not be downloaded ({error}); try again later") from error
+
+
+def _unpack(archive, top, expected, folder):
+    """Unpack the members that the manifest names, and no other, if their contents are right."""
+    try:
+        with zipfile.ZipFile(archive) as members:
+            for name, digest in expected.items():
+                content = members.read(f"{top}/{name}")
+                if hashlib.sha256(content).hexdigest() != digest:
+                    raise OSError(f"the downloaded {name} is not the published one; nothing kept")
+                path = folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+    except KeyError:
+        raise OSError(f"the downloaded archive lacks {name}; nothing kept") from None
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise OSError(f"the downloaded archive is damaged ({error}); try again") from error

@@ -1,0 +1,116 @@
+"""What the readers share: tables, folds and the Bunch that they return."""
+
+import csv
+
+import numpy as np
+from sklearn.utils import Bunch
+
+
+def make_bunch(paths, labels, splits, descr, *, groups=None, **extra):
+    """Put a data set into the form that all functions of this package return.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+        The clips.
+    labels : sequence of str
+        Class of each.
+    splits : list of (train, test), each ndarray of int
+        Row numbers.
+    descr : str
+        What the set is.
+    groups : sequence of str or None
+        Group of each clip, if there are groups.
+    **extra
+        Further entries.
+
+    Returns
+    -------
+    sounds : Bunch
+        With ``data, target, target_names, groups, splits, DESCR`` and, if there are groups,
+        ``group_names``.
+    """
+    target_names, target = np.unique(labels, return_inverse=True)
+    if groups is not None:
+        group_names, groups = np.unique(groups, return_inverse=True)
+        extra["group_names"] = group_names.tolist()
+    return Bunch(
+        data=[str(path) for path in paths],
+        target=target,
+        target_names=target_names.tolist(),
+        groups=groups,
+        splits=splits,
+        DESCR=descr,
+        **extra,
+    )
+
+
+def fold_splits(folds):
+    """Make one split per fold, which tests the clips of that fold.
+
+    Parameters
+    ----------
+    folds : sequence of str or int
+        Fold of each clip.
+
+    Returns
+    -------
+    splits : list of (train, test), each ndarray of int
+        Row numbers, in the order of the sorted folds.
+    """
+    folds = np.asarray(folds)
+    return [
+        (np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in np.unique(folds)
+    ]
+
+
+def read_table(table, columns):
+    """Read a CSV file that must have some columns; rows are numbered from 2, below the header.
+
+    Parameters
+    ----------
+    table : path-like
+        The file, UTF-8 with a header.
+    columns : sequence of str
+        Needed columns.
+
+    Returns
+    -------
+    rows : list of dict
+        At least one.
+    """
+    with open(table, newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, restval="")
+        rows, there = list(reader), reader.fieldnames or []
+    lacking = [column for column in columns if column not in there]
+    if lacking:
+        raise ValueError(
+            f"{table} has no column {', '.join(lacking)}; its columns are {', '.join(there)}"
+        )
+    if not rows:
+        raise ValueError(f"{table} has a header, but no row below it")
+    for number, row in enumerate(rows, 2):
+        if None in row:  # where DictReader puts what has no column
+            raise ValueError(
+                f"row {number} of {table} has more cells than the header; "
+                "put a cell that holds a comma in quotation marks"
+            )
+    return rows
+
+
+def check_complete(paths, source):
+    """Raise FileNotFoundError if clips that belong to a data set do not exist.
+
+    Parameters
+    ----------
+    paths : list of Path
+        The clips.
+    source : str or path-like
+        Where they are listed.
+    """
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of the {len(paths)} clips of {source} are missing; "
+            f"the first is {missing[0]}"
+        )

@@ -1,0 +1,8 @@
+"""Pictures in the manner of scikit-learn's Display classes."""
+
+from ._comparison import ComparisonDisplay
+from ._embedding import EmbeddingDisplay
+from ._feature_map import FeatureMapDisplay
+from ._filter_bank import FilterBankDisplay
+
+__all__ = ["ComparisonDisplay", "EmbeddingDisplay", "FeatureMapDisplay", "FilterBankDisplay"]

@@ -1,0 +1,220 @@
+"""Downloads: checked file by file, put in place whole or not at all."""
+
+import hashlib
+import http.server
+import os
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from skaudio.datasets import _fetch, fetch_fsdd
+
+TOP = "free-spoken-digit-dataset-1.0.10"
+CLIPS = {
+    f"recordings/{digit}_{speaker}_{take}.wav": f"{digit}{speaker}{take}".encode() * 500
+    for digit in (0, 1)
+    for speaker in ("ada", "bob")
+    for take in (0, 7)
+}
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves one archive, whatever is asked for."""
+
+    archive = b""
+    status = 200
+    cut = 0  # bytes that are promised but never sent
+    requests = 0
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        archive = self.server.archive
+        self.server.requests += 1
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(archive)))
+        self.end_headers()
+        self.wfile.write(archive[: len(archive) - self.server.cut])
+
+    def log_message(self, *args):
+        """Keep the test output clean."""
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """The host, with a small but right archive; the manifest is that of its clips."""
+    manifests = tmp_path / "manifests"
+    manifests.mkdir()
+    lines = [f"{hashlib.sha256(clip).hexdigest()}  {name}\n" for name, clip in CLIPS.items()]
+    (manifests / "fsdd.txt").write_text("".join(lines))
+    with Server(("127.0.0.1", 0), Handler) as server:
+        server.archive = archive_of(tmp_path, CLIPS)
+        monkeypatch.setattr(_fetch, "_MANIFESTS", manifests)
+        monkeypatch.setattr(_fetch, "_HOST", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.delenv("SKAUDIO_DATA", raising=False)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "home"
+
+
+def archive_of(folder, clips):
+    """Return the bytes of a zip archive with these clips below its top folder."""
+    with zipfile.ZipFile(folder / "made.zip", "w") as archive:
+        for name, clip in clips.items():
+            archive.writestr(f"{TOP}/{name}", clip)
+    return (folder / "made.zip").read_bytes()
+
+
+def test_download(server, home):
+    sounds = fetch_fsdd(data_home=home)
+    assert sounds.data == sorted(str(home / "fsdd" / name) for name in CLIPS)
+    assert [Path(path).read_bytes() for path in sounds.data] == [
+        CLIPS[name] for name in sorted(CLIPS)
+    ]
+    assert os.listdir(home) == ["fsdd"]
+
+    again = fetch_fsdd(data_home=home, download_if_missing=False)
+    assert again.data == sounds.data and server.requests == 1
+
+
+def test_an_empty_folder_is_filled(server, home):
+    (home / "fsdd").mkdir(parents=True)
+    assert len(fetch_fsdd(data_home=home).data) == len(CLIPS)
+
+
+def wrong_content(clips):
+    return {**clips, "recordings/1_bob_7.wav": b"another sound"}
+
+
+def missing_member(clips):
+    return {name: clip for name, clip in clips.items() if name != "recordings/1_bob_7.wav"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (wrong_content, "1_bob_7.wav is not the published one"),
+        (missing_member, "lacks recordings/1_bob_7.wav"),
+    ],
+)
+def test_wrong_archive_leaves_nothing(server, home, tmp_path, change, message):
+    right, server.archive = server.archive, archive_of(tmp_path, change(CLIPS))
+    with pytest.raises(OSError, match=message):
+        fetch_fsdd(data_home=home)
+    assert not os.listdir(home)
+
+    server.archive = right
+    assert len(fetch_fsdd(data_home=home).data) == len(CLIPS)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"cut": 1000}, "could not be downloaded"),
+        ({"status": 404}, "could not be downloaded .*404"),
+        ({"archive": b"no archive"}, "archive is damaged"),
+    ],
+)
+def test_broken_download_leaves_nothing(server, home, setting, message):
+    right = {name: getattr(server, name) for name in setting}
+    vars(server).update(setting)
+    with pytest.raises(OSError, match=message):
+        fetch_fsdd(data_home=home)
+    assert not os.listdir(home)
+
+    vars(server).update(right)
+    assert len(fetch_fsdd(data_home=home).data) == len(CLIPS)
+
+
+def test_damaged_member_leaves_nothing(server, home):
+    clip = CLIPS["recordings/1_bob_7.wav"]
+    assert server.archive.count(clip) == 1
+    server.archive = server.archive.replace(clip, clip[:-1] + b"?")
+    with pytest.raises(OSError, match=r"archive is damaged .*1_bob_7.wav"):
+        fetch_fsdd(data_home=home)
+    assert not os.listdir(home)
+
+
+def test_interrupt_leaves_nothing(server, home, monkeypatch):
+    read, reads = zipfile.ZipFile.read, []
+
+    def interrupted(archive, name):
+        reads.append(name)
+        if len(reads) == 5:
+            assert len(list(home.rglob("*.wav"))) == 4
+            raise KeyboardInterrupt
+        return read(archive, name)
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fetch_fsdd(data_home=home)
+    assert not os.listdir(home)
+    assert len(fetch_fsdd(data_home=home).data) == len(CLIPS)
+
+
+def test_remains_of_a_killed_download_do_no_harm(server, home):
+    remains = home / ".fsdd-x1y2z3" / "fsdd" / "recordings"
+    remains.mkdir(parents=True)
+    (remains / "0_ada_0.wav").write_bytes(b"half of a s")
+    assert len(fetch_fsdd(data_home=home).data) == len(CLIPS)
+
+
+def test_members_outside_of_the_manifest_are_not_unpacked(server, home, tmp_path):
+    more = {"../../../escaped.wav": b"x", "/absolute.wav": b"x", "recordings/2_eve_0.wav": b"x"}
+    server.archive = archive_of(tmp_path, CLIPS | more)
+    assert len(fetch_fsdd(data_home=home).data) == len(CLIPS)
+    found = [path for path in tmp_path.rglob("*") if path.suffix == ".wav"]
+    assert sorted(found) == sorted(home / "fsdd" / name for name in CLIPS)
+
+
+def test_another_process_was_quicker(server, home, monkeypatch):
+    def rename(path, target):
+        for name, clip in CLIPS.items():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_bytes(clip)
+        raise FileExistsError
+
+    monkeypatch.setattr(Path, "rename", rename)
+    assert len(fetch_fsdd(data_home=home).data) == len(CLIPS)
+
+
+def test_home_from_argument_environment_and_cache(server, tmp_path, monkeypatch):
+    monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / "cache" / name)
+    assert str(tmp_path / "cache" / "skaudio" / "fsdd") in fetch_fsdd().data[0]
+    monkeypatch.setenv("SKAUDIO_DATA", str(tmp_path / "environment"))
+    assert str(tmp_path / "environment" / "fsdd") in fetch_fsdd().data[0]
+    assert (
+        str(tmp_path / "argument" / "fsdd") in fetch_fsdd(data_home=tmp_path / "argument").data[0]
+    )
+
+
+def test_home_that_cannot_be_written(server, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SKAUDIO_DATA", str(tmp_path / "file" / "home"))
+    with pytest.raises(OSError, match=r"cannot write into .*file/home .*as data_home"):
+        fetch_fsdd()
+    assert server.requests == 0
+
+
+def test_no_download_unless_wanted(server, home):
+    with pytest.raises(OSError, match=r"no recordings in .*fsdd; pass download_if_missing=True"):
+        fetch_fsdd(data_home=home, download_if_missing=False)
+    assert server.requests == 0 and not home.exists()
+
+
+def test_incomplete_recordings_are_kept(server, home):
+    (home / "fsdd" / "recordings").mkdir(parents=True)
+    (home / "fsdd" / "recordings" / "0_ada_0.wav").touch()
+    with pytest.raises(OSError, match=r"fsdd holds 1 clips .* has 8; repair it, or move it"):
+        fetch_fsdd(data_home=home)
+    assert server.requests == 0 and len(list(home.rglob("*.wav"))) == 1
