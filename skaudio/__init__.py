@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "batching",
         "compare",
         "datasets",
+        "elm",
         "extractors",
         "frontends",
         "networks",
@@ -25,7 +26,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     ],
     submod_attrs={
         "_engine.cache": ["FeatureCache"],
+        "_engine.saving": ["load"],
         "audio": ["AudioFile", "ClipError", "read_audio"],
+        "elm": ["ELMClassifier", "ELMRegressor"],
         "extractors": ["MFCCTransformer", "RandomCNNTransformer"],
     },
 )

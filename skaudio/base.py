@@ -10,6 +10,7 @@ from . import pooling
 from ._engine import cache, weights
 from ._engine.digest import state_digest
 from ._engine.extract import Run, Walk, extract, finest
+from ._engine.saving import Saveable
 from .audio import ClipError, Clips, clip_items
 from .utils._sklearn import check_feature_names_in
 from .utils.validation import check_choice, check_number
@@ -20,7 +21,7 @@ __all__ = ["RUNNING_PARAMETERS", "BaseAudioTransformer"]
 RUNNING_PARAMETERS = ("batch_size", "device", "memory", "n_jobs", "verbose", "on_error")
 
 
-class BaseAudioTransformer(TransformerMixin, BaseEstimator):
+class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
     """Base of all extractors; a subclass writes its parameters, its docstring and these hooks.
 
     ``_frontend()``
@@ -31,8 +32,9 @@ class BaseAudioTransformer(TransformerMixin, BaseEstimator):
         Optional: shortest clip, in samples, that is not padded. 1 if not given.
     ``_check_parameters()``
         Optional: raises ValueError or TypeError for its own parameters.
-    ``learns_from_clips`` and ``_learn(clips, run)``
-        Optional: whether, and what, `fit` learns from the clips before the network is drawn.
+    ``learns_from_clips``, ``_learn(clips, run)`` and ``_learnt_arrays()``
+        Optional: whether, and what, `fit` learns from the clips before the network is drawn, and
+        the (dtype, shape) of what it leaves beside ``weights_``, by name.
 
     Its ``__init__`` stores ``sample_rate``, ``pooling`` and the `RUNNING_PARAMETERS`, unchanged.
     """
@@ -98,6 +100,9 @@ class BaseAudioTransformer(TransformerMixin, BaseEstimator):
 
     def _learn(self, clips, run):
         """Nothing to learn."""
+
+    def _learnt_arrays(self):
+        return {}
 
     def _min_samples(self):
         return 1

@@ -1,12 +1,10 @@
 """Randomly weighted CNNs in the designs of Pons & Serra."""
 
-import numpy as np
-
 from .. import frontends
 from .._engine.extract import Walk, moments
 from ..base import BaseAudioTransformer
 from ..networks import frame_level, layers, sample_level, single_layer, timbral_temporal, vgg
-from ..utils.validation import check_choice, check_number
+from ..utils.validation import check_choice, check_number, check_whole
 from ._mel import check_mel_parameters, log_mel
 
 __all__ = ["RandomCNNTransformer"]
@@ -308,9 +306,9 @@ class RandomCNNTransformer(BaseAudioTransformer):
             raise ValueError(
                 f"n_filters={self.n_filters} must be a multiple of 4 for {self.design!r}"
             )
-        _check_whole("pools", self.pools, (5, 2))
-        _check_whole("kernel", self.kernel, (2,))
-        _check_whole("temporal_kernels", self.temporal_kernels, (4,))
+        check_whole("pools", self.pools, (5, 2))
+        check_whole("kernel", self.kernel, (2,))
+        check_whole("temporal_kernels", self.temporal_kernels, (4,))
         if self.design == "single" and self.kernel[1] > self.n_mels:
             raise ValueError(f"kernel={self.kernel} is taller than the {self.n_mels} mel bands")
         self._kept_layers()
@@ -345,6 +343,11 @@ class RandomCNNTransformer(BaseAudioTransformer):
         if self.learns_from_clips:
             walk = Walk(frontends.Chain(self._input()), self._network(None), None, self.sample_rate)
             self.input_mean_, self.input_scale_ = moments(walk, clips, run)
+
+    def _learnt_arrays(self):
+        n_channels = 1 if self.design in WAVEFORM_DESIGNS else self.n_mels
+        names = ("input_mean_", "input_scale_") if self.learns_from_clips else ()
+        return dict.fromkeys(names, ("float32", (n_channels,)))
 
     def _input(self):
         if self.design in WAVEFORM_DESIGNS:
@@ -387,14 +390,3 @@ class RandomCNNTransformer(BaseAudioTransformer):
     def _min_samples(self):
         shortest = self._network(None).min_steps
         return shortest if self.design in WAVEFORM_DESIGNS else (shortest - 1) * self.hop_length
-
-
-def _check_whole(name, value, shape):
-    """Raise unless a parameter is a nest of positive whole numbers of a given shape."""
-    try:
-        array = np.array(value)
-    except ValueError:  # rows of different length
-        array = np.array(None)
-    if array.shape != shape or array.dtype.kind not in "iu" or (array < 1).any():
-        wanted = " x ".join(map(str, shape))
-        raise ValueError(f"{name}={value!r} must hold {wanted} positive integers")

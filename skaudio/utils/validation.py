@@ -2,7 +2,9 @@
 
 from numbers import Integral, Real
 
-__all__ = ["check_choice", "check_number"]
+import numpy as np
+
+__all__ = ["check_choice", "check_number", "check_whole"]
 
 
 def check_choice(name, value, allowed):
@@ -60,3 +62,29 @@ def check_number(name, value, low, high=None, *, integer=True, none=False):
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         limits = f"at least {low}" if high is None else f"between {low} and {high}"
         raise ValueError(f"{name}={value!r} must be {limits}")
+
+
+def check_whole(name, value, shape):
+    """Raise unless a parameter is a nest of positive integers of a given shape.
+
+    Parameters
+    ----------
+    name : str
+        Parameter, for the message.
+    value : object
+        What the user passed.
+    shape : tuple of int
+        Length at each depth.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    try:
+        array = np.array(value)
+    except ValueError:  # rows of different length
+        array = np.array(None)
+    if array.shape != shape or array.dtype.kind not in "iu" or (array < 1).any():
+        wanted = " x ".join(map(str, shape))
+        raise ValueError(f"{name}={value!r} must hold {wanted} positive integers")
