@@ -1,12 +1,18 @@
 """Which features suit these recordings: extractors compared under honest splits."""
 
+from ._extractors import random_networks
 from ._rows import ComparisonRow, read_rows, score_text, table_lines, write_rows
-from ._run import compare_extractors, random_networks
+from ._run import compare_extractors, fit_classifier, inner_folds
 from ._svm import standard_svm
+from ._tuned import TunedELM, TunedSVM
 
 __all__ = [
     "ComparisonRow",
+    "TunedELM",
+    "TunedSVM",
     "compare_extractors",
+    "fit_classifier",
+    "inner_folds",
     "random_networks",
     "read_rows",
     "score_text",

@@ -1,13 +1,14 @@
 """The rows of a comparison: what they hold, on the terminal and in files."""
 
 import csv
+import json
 import os
 from dataclasses import asdict, dataclass, fields
 
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """How one extractor did on one data set.
+    """How one extractor did with one classifier on one data set.
 
     Attributes
     ----------
@@ -15,6 +16,8 @@ class ComparisonRow:
         Name of the data set.
     extractor : str
         Name of the extractor.
+    classifier : str
+        Name of the classifier.
     accuracy, accuracy_std : float
         Share of the test clips recognised: mean and (population) standard deviation
         over the random draws.
@@ -31,10 +34,14 @@ class ComparisonRow:
     configuration : str
         Digest of what decides about the row: clips, labels, splits, parameters, seeds
         and the version of skaudio. It does not know code that was edited since.
+    confusion : list of list of int, default=None
+        Test clips of each class (rows) that were taken for each class (columns), classes sorted,
+        summed over the draws. Kept in JSON, left out of CSV files.
     """
 
     data: str
     extractor: str
+    classifier: str
     accuracy: float
     accuracy_std: float
     balanced_accuracy: float
@@ -44,6 +51,7 @@ class ComparisonRow:
     n_features: int
     seconds_per_hour: float
     configuration: str = ""
+    confusion: list | None = None
 
 
 def table_lines(rows, *, width=None):
@@ -65,19 +73,22 @@ def table_lines(rows, *, width=None):
     Examples
     --------
     >>> from skaudio.compare import ComparisonRow, table_lines
-    >>> row = ComparisonRow("dogs", "MFCC", 0.71, 0.0, 0.6942, 0.0, 0.5, 1, 120, 24.3)
+    >>> row = ComparisonRow("dogs", "MFCC", "SVM", 0.71, 0.0, 0.6942, 0.0, 0.5, 1, 120, 24.3)
     >>> for line in table_lines([row], width=8):
     ...     print(line)
-    extractor  accuracy       balanced       features  s/hour
-    MFCC       0.710          0.694               120    24.3
+    extractor  classifier   accuracy       balanced       features  s/hour
+    MFCC       SVM          0.710          0.694               120    24.3
     """
     width = 24 if width is None else width
-    yield f"{'extractor':{width}}   {'accuracy':13}  {'balanced':13}  features  s/hour"
+    yield (
+        f"{'extractor':{width}}   {'classifier':10}   {'accuracy':13}  {'balanced':13}  "
+        "features  s/hour"
+    )
     for row in rows:
         accuracy = score_text(row.accuracy, row.accuracy_std, row.draws)
         balanced = score_text(row.balanced_accuracy, row.balanced_accuracy_std, row.draws)
         yield (
-            f"{row.extractor:{width}}   {accuracy:13}  {balanced:13}  "
+            f"{row.extractor:{width}}   {row.classifier:10}   {accuracy:13}  {balanced:13}  "
             f"{row.n_features:8d}  {row.seconds_per_hour:6.1f}"
         )
 
@@ -101,21 +112,25 @@ def score_text(mean, std, draws):
 
 
 def write_rows(rows, path):
-    """Write rows as a CSV file with a heading; the file is replaced in one step.
+    """Write rows to a CSV or JSON file, by its suffix; the file is replaced in one step.
 
     Parameters
     ----------
     rows : iterable of ComparisonRow
         What to write.
     path : str or path-like
-        The file.
+        The file. CSV has a heading, and no confusion matrices.
     """
     path = os.fspath(path)
     unfinished = path + ".part"
     with open(unfinished, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(ComparisonRow)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+        if path.endswith(".json"):
+            # a line per row, so that a change of one row shows as one
+            file.write("[\n" + ",\n".join(json.dumps(asdict(row)) for row in rows) + "\n]\n")
+        else:
+            writer = csv.DictWriter(file, [*_columns()], extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(asdict(row) for row in rows)
     os.replace(unfinished, path)
 
 
@@ -125,16 +140,34 @@ def read_rows(path):
     Parameters
     ----------
     path : str or path-like
-        The CSV file; columns of other names are left out.
+        The CSV or JSON file; columns of other names are left out.
 
     Returns
     -------
     rows : list of ComparisonRow
         In the order of the file.
+
+    Raises
+    ------
+    ValueError
+        If the file holds something else.
     """
     with open(path, newline="", encoding="utf-8") as file:
-        columns = {field.name: field.type for field in fields(ComparisonRow)}
-        return [
-            ComparisonRow(**{name: kind(line[name]) for name, kind in columns.items()})
-            for line in csv.DictReader(file)
-        ]
+        try:
+            if os.fspath(path).endswith(".json"):
+                names = [field.name for field in fields(ComparisonRow)]
+                return [
+                    ComparisonRow(**{name: line[name] for name in names})
+                    for line in json.load(file)
+                ]
+            return [
+                ComparisonRow(**{name: kind(line[name]) for name, kind in _columns().items()})
+                for line in csv.DictReader(file)
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} holds no rows of a comparison ({error!r})") from error
+
+
+def _columns():
+    """Names and types of what a CSV file holds."""
+    return {f.name: f.type for f in fields(ComparisonRow) if f.name != "confusion"}

@@ -1,56 +1,23 @@
-"""Extractors with a classifier behind them, scored under given splits."""
+"""Extractors with classifiers behind them, scored under given splits."""
 
 import hashlib
-import os
-import time
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.metrics import accuracy_score, balanced_accuracy_score
-from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from .. import __version__
-from .._engine.digest import described
-from ..audio import AudioFile
+from .._engine.digest import clip_digest, described
+from ..audio import ClipError, Clips
 from ..base import RUNNING_PARAMETERS
+from ._features import Clock, features
 from ._rows import ComparisonRow
-from ._svm import standard_svm
-
-
-def random_networks(**parameters):
-    """Make one random convolutional network of each design.
-
-    Parameters
-    ----------
-    **parameters
-        Passed to each :class:`~skaudio.RandomCNNTransformer`.
-
-    Returns
-    -------
-    extractors : dict of str to RandomCNNTransformer
-        By the name of the design; "single" comes with either of its two kernels.
-
-    Examples
-    --------
-    >>> from skaudio.compare import random_networks
-    >>> list(random_networks(sample_rate=16000))[:4]
-    ['vgg', 'single 7x86', 'single 7x96', 'timbral_temporal']
-    """
-    from ..extractors import RandomCNNTransformer
-
-    chosen = {
-        "vgg": {"design": "vgg"},
-        "single 7x86": {"design": "single", "kernel": (7, 86)},
-        "single 7x96": {"design": "single", "kernel": (7, 96)},
-    }
-    others = ("timbral_temporal", "timbral", "temporal")
-    others += ("sample_level", "frame_level_many", "frame_level")
-    chosen |= {design: {"design": design} for design in others}
-    return {name: RandomCNNTransformer(**design, **parameters) for name, design in chosen.items()}
+from ._tuned import TunedELM, TunedSVM
 
 
 def compare_extractors(
@@ -59,18 +26,20 @@ def compare_extractors(
     y,
     *,
     splits,
-    classifier=None,
+    classifiers=None,
+    groups=None,
     draws=3,
     random_state=0,
     data="",
     finished=(),
     progress=None,
 ) -> Iterator[ComparisonRow]:
-    """Score extractors with a classifier behind them, one row after the other.
+    """Score extractors with classifiers behind them, one row after the other.
 
-    An extractor whose `fit` takes nothing from the clips runs over all of them once
-    for each draw. One that learns from them, or of which nothing is known, is fitted
-    anew on the training part of each split, so that no test clip ever enters a fit.
+    An extractor whose `fit` takes nothing from the clips runs over all of them once for each
+    draw, and all classifiers share its features. One that learns from them, or of which nothing
+    is known, is fitted anew on the training part of each split, so that no test clip ever enters
+    a fit.
 
     Predictions for the test parts are pooled before they are scored: each test clip
     counts once, whatever the sizes of the parts.
@@ -91,16 +60,20 @@ def compare_extractors(
         Pairs of row numbers. What must not leak (the speaker, the instrument, the
         recording) has to be on one side only in each pair.
 
-    classifier : classifier, default=None
-        Behind the features. None: `standard_svm`, the model of
-        ``make_pipeline(StandardScaler(), SVC(C=8))``.
+    classifiers : dict of str to classifier, default=None
+        What to put behind the features. One with a parameter ``cv=None`` chooses its settings in
+        `inner_folds` of each training part. None: ``{"SVM": TunedSVM(), "ELM": TunedELM()}``.
+
+    groups : array-like of shape (n_clips,), default=None
+        What those folds keep apart, as the splits do.
 
     draws : int, default=3
-        How many times an extractor with a `random_state` is drawn. Others run once.
+        How many times what is random is drawn: an extractor with a parameter `random_state`, a
+        classifier whose `random_state` is not None. Others run once.
 
     random_state : int or None, default=0
-        Draw number d sets ``random_state=random_state + d`` on the extractor, so each
-        row can be had again with the extractor alone. None: fresh seeds.
+        Draw number d sets ``random_state=random_state + d`` on extractor and classifier, so each
+        row can be had again with these alone. None: fresh seeds.
 
     data : str, default=""
         Name of the data set, handed on to the rows.
@@ -115,7 +88,8 @@ def compare_extractors(
     Returns
     -------
     rows : iterator of ComparisonRow
-        One row per extractor, in the order given, as soon as it is ready.
+        One row per extractor and classifier, in the order given, as soon as the extractor is
+        through.
 
     Examples
     --------
@@ -125,10 +99,11 @@ def compare_extractors(
     >>> sounds = make_sounds(80, random_state=0)
     >>> extractors = {"13 MFCC": MFCCTransformer(n_mfcc=13, n_deltas=0)}
     >>> for row in compare_extractors(
-    ...     extractors, sounds.data, sounds.target, splits=sounds.splits
+    ...     extractors, sounds.data, sounds.target, splits=sounds.splits, groups=sounds.groups
     ... ):
-    ...     print(row.extractor, row.n_features, row.accuracy > row.chance)
-    13 MFCC 26 True
+    ...     print(row.extractor, row.classifier, row.n_features, row.accuracy > row.chance)
+    13 MFCC SVM 26 True
+    13 MFCC ELM 26 True
     """
     y = np.asarray(y)
     splits = _checked_splits(splits, X, y)
@@ -136,45 +111,101 @@ def compare_extractors(
         raise ValueError(f"draws is {draws!r}; it must be a whole number of at least 1.")
     if not isinstance(random_state, Integral | None):
         raise ValueError(f"random_state is {random_state!r}; pass a whole number or None.")
-    if classifier is None:
-        classifier = standard_svm()
+    if classifiers is None:
+        classifiers = {"SVM": TunedSVM(), "ELM": TunedELM()}
     if random_state is None:
         seeds = [int(seed) for seed in np.random.SeedSequence().generate_state(draws)]
     else:
         seeds = [int(random_state) + draw for draw in range(draws)]
     report = progress if progress is not None else lambda text: None
+    groups = None if groups is None else np.asarray(groups)
 
     # The checks above run at the call; the work starts when the first row is wanted.
-    task = _Task(X, y, splits, classifier, seeds, data, report)
-    return _rows(task, extractors, finished)
+    task = _Task(X, y, groups, splits, seeds, data, report)
+    return _rows(task, extractors, classifiers, finished)
+
+
+def inner_folds(y, groups=None, n_folds=3):
+    """Folds of a training part in which classifiers choose their settings.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_clips,)
+        The class of each clip of the training part.
+    groups : array-like of shape (n_clips,), default=None
+        What must not be on both sides of a fold. Where there are fewer than two groups the folds
+        are stratified alone.
+    n_folds : int, default=3
+        Number of folds; fewer if there are fewer groups.
+
+    Returns
+    -------
+    folds : list of (train, test), each ndarray of int
+        Row numbers; shuffled by a fixed seed.
+    """
+    n_groups = 0 if groups is None else len(np.unique(groups))
+    with warnings.catch_warnings():
+        # a class of fewer clips than folds is missing in some of them, which costs it points
+        warnings.filterwarnings("ignore", message="The least populated class")
+        if n_groups >= 2:
+            splitter = StratifiedGroupKFold(min(n_folds, n_groups), shuffle=True, random_state=0)
+            return list(splitter.split(y, y, groups))
+        return list(StratifiedKFold(n_folds, shuffle=True, random_state=0).split(y, y))
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What is the same for all extractors of a comparison."""
+    """What is the same for all rows of a comparison."""
 
     X: object
     y: np.ndarray
+    groups: np.ndarray | None
     splits: list
-    classifier: object
     seeds: list
     data: str
     report: object
 
 
-def _rows(task, extractors, finished):
-    """Yield the row of each extractor, from the finished ones where it is there."""
+@dataclass
+class _Job:
+    """What becomes one row: a classifier behind an extractor."""
+
+    name: str
+    classifier: object
+    seeded: list  # its parameters that are set in each draw
+    seeds: list
+    key: str
+    predicted: list = field(default_factory=list)  # labels of the test clips, draw by draw
+
+
+def _rows(task, extractors, classifiers, finished):
+    """Yield the rows of each extractor, from the finished ones where they are there."""
     known = {row.configuration: row for row in finished if row.configuration}
     digest = _task_digest(task)
     for name, extractor in extractors.items():
         seeded = _seed_parameters(extractor)
-        seeds = task.seeds if seeded else task.seeds[:1]
-        parameters = described(extractor, leave_out={*RUNNING_PARAMETERS, *seeded})
-        parts = (digest, parameters, seeds if seeded else [], __version__)
-        key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-        if key not in known:
-            known[key] = _row(task, name, extractor, seeded, seeds, key)
-        yield replace(known[key], data=task.data, extractor=name)
+        jobs = [_job(task, digest, extractor, seeded, *item) for item in classifiers.items()]
+        missing = [job for job in jobs if job.key not in known]
+        if missing:
+            known |= {row.configuration: row for row in _work(task, name, extractor, missing)}
+        for job in jobs:
+            yield replace(known[job.key], data=task.data, extractor=name, classifier=job.name)
+
+
+def _job(task, digest, extractor, seeded, name, classifier):
+    drawn = [
+        key for key in _seed_parameters(classifier) if classifier.get_params()[key] is not None
+    ]
+    seeds = task.seeds if seeded or drawn else task.seeds[:1]
+    parts = (
+        digest,
+        described(extractor, leave_out={*RUNNING_PARAMETERS, *seeded}),
+        described(classifier, leave_out={*RUNNING_PARAMETERS, *drawn}),
+        seeds if seeded or drawn else [],
+        __version__,
+    )
+    key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    return _Job(name, classifier, drawn, seeds, key)
 
 
 def _checked_splits(splits, X, y):
@@ -196,109 +227,81 @@ def _checked_splits(splits, X, y):
     return pairs
 
 
-def _row(task, name, extractor, seeded, seeds, configuration):
-    """Run one extractor over all its draws."""
+def _work(task, name, extractor, jobs):
+    """Yield the row of each job; features are extracted once for all of them."""
+    seeded, clock = _seed_parameters(extractor), Clock()
+    n_draws = max(len(job.seeds) for job in jobs)
+    for draw, seed in enumerate(task.seeds[:n_draws]):
+        of = f", draw {draw + 1} of {n_draws}" if n_draws > 1 else ""
+        if seeded or draw == 0:
+            drawn = clone(extractor).set_params(**dict.fromkeys(seeded, seed))
+            parts = features(task, drawn, clock, name + of)
+            if not seeded:
+                parts = list(parts)  # for all draws of the classifiers
+        running = [job for job in jobs if draw < len(job.seeds)]
+        for job in running:
+            job.predicted.append([])
+        for number, (Z_train, Z_test) in enumerate(parts):
+            train, _ = task.splits[number]
+            for job in running:
+                task.report(f"{name}{of}: {job.name}, split {number + 1} of {len(task.splits)}")
+                fitted = fit_classifier(
+                    clone(job.classifier).set_params(**dict.fromkeys(job.seeded, seed)),
+                    Z_train,
+                    task.y[train],
+                    None if task.groups is None else task.groups[train],
+                )
+                job.predicted[-1].append(fitted.predict(Z_test))
+    for job in jobs:
+        yield _row(task, name, job, Z_test.shape[1], clock.per_hour)
+
+
+def fit_classifier(classifier, Z, y, groups=None):
+    """Fit a classifier; one with ``cv=None`` chooses its settings in `inner_folds`.
+
+    Parameters
+    ----------
+    classifier : classifier
+        Not a clone: it is fitted itself.
+    Z : ndarray of shape (n_clips, n_features)
+        Features.
+    y : ndarray of shape (n_clips,)
+        Classes.
+    groups : ndarray of shape (n_clips,), default=None
+        What the folds keep apart.
+
+    Returns
+    -------
+    classifier : classifier
+        Fitted.
+    """
+    if classifier.get_params(deep=False).get("cv", 0) is None:
+        classifier.set_params(cv=inner_folds(y, groups))
+    return classifier.fit(Z, y)
+
+
+def _row(task, name, job, n_features, seconds_per_hour):
+    """Score what a job has predicted."""
     truth = np.concatenate([task.y[test] for _, test in task.splits])
-    accuracies, balanced, clock = [], [], _Clock()
-    for number, seed in enumerate(seeds, start=1):
-        of = f", draw {number} of {len(seeds)}" if len(seeds) > 1 else ""
-        drawn = clone(extractor).set_params(**dict.fromkeys(seeded, seed))
-        features = _features(task, drawn, clock, name + of)
-        predicted = []
-        for (train, _), (Z_train, Z_test) in zip(task.splits, features, strict=True):
-            fitted = clone(task.classifier).fit(Z_train, task.y[train])
-            predicted.append(fitted.predict(Z_test))
-        predicted = np.concatenate(predicted)
-        accuracies.append(accuracy_score(truth, predicted))
-        balanced.append(balanced_accuracy_score(truth, predicted))
+    drawn = [np.concatenate(predicted) for predicted in job.predicted]
+    accuracies = [accuracy_score(truth, predicted) for predicted in drawn]
+    balanced = [balanced_accuracy_score(truth, predicted) for predicted in drawn]
+    confusion = sum(confusion_matrix(truth, p, labels=np.unique(task.y)) for p in drawn)
     return ComparisonRow(
         data=task.data,
         extractor=name,
+        classifier=job.name,
         accuracy=float(np.mean(accuracies)),
         accuracy_std=float(np.std(accuracies)),
         balanced_accuracy=float(np.mean(balanced)),
         balanced_accuracy_std=float(np.std(balanced)),
         chance=_chance(task.y, task.splits),
-        draws=len(seeds),
-        n_features=Z_test.shape[1],
-        seconds_per_hour=clock.per_hour,
-        configuration=configuration,
+        draws=len(drawn),
+        n_features=n_features,
+        seconds_per_hour=seconds_per_hour,
+        configuration=job.key,
+        confusion=confusion.tolist(),
     )
-
-
-def _features(task, extractor, clock, label):
-    """Yield (Z_train, Z_test) for each split; run once only where nothing is learnt."""
-    of = f" of {len(task.splits)}"
-    if not _learns(extractor):
-        task.report(f"{label}: features")
-        extractor.fit(task.X)
-        Z = clock.transform(extractor, task.X)
-        for number, (train, test) in enumerate(task.splits, start=1):
-            task.report(f"{label}: classifier, split {number}{of}")
-            yield Z[train], Z[test]
-        return
-    for number, (train, test) in enumerate(task.splits, start=1):
-        task.report(f"{label}: features, split {number}{of}")
-        X_train = _take(task.X, train)
-        fitted = clone(extractor).fit(X_train, task.y[train])
-        Z_train = clock.transform(fitted, X_train)
-        Z_test = clock.transform(fitted, _take(task.X, test))
-        task.report(f"{label}: classifier, split {number}{of}")
-        yield Z_train, Z_test
-
-
-def _learns(extractor):
-    """Tell whether `fit` may take something from the clips; True where nothing is known."""
-    if isinstance(extractor, Pipeline):
-        return any(_learns(step) for _, step in extractor.steps if hasattr(step, "fit"))
-    stated = getattr(extractor, "learns_from_clips", None)
-    return get_tags(extractor).requires_fit if stated is None else stated
-
-
-class _Clock:
-    """Measures seconds of extraction per hour of audio.
-
-    Attributes
-    ----------
-    per_hour : float
-        Seconds per hour over all calls of `transform`; NaN if a length is not known.
-    """
-
-    def __init__(self):
-        self._spent = self._heard = 0.0
-
-    def transform(self, extractor, X):
-        """Return ``extractor.transform(X)`` and add its time to the account."""
-        extractor.transform(X[:1])  # what is loaded or prepared at first use is not counted
-        begin = time.perf_counter()
-        Z = np.asarray(extractor.transform(X))
-        self._spent += time.perf_counter() - begin
-        self._heard += sum(_seconds(clip, _sample_rate(extractor)) for clip in X)
-        return Z
-
-    @property
-    def per_hour(self):
-        return 3600 * self._spent / self._heard
-
-
-def _sample_rate(extractor):
-    """Return the rate that an extractor, or the first of a pipeline, takes arrays to have."""
-    for key, value in extractor.get_params().items():
-        if key == "sample_rate" or key.endswith("__sample_rate"):
-            return value
-    return None
-
-
-def _seconds(clip, sample_rate):
-    """Return the length of a clip in seconds, NaN if it cannot be told."""
-    if isinstance(clip, str | os.PathLike | AudioFile):
-        import soundfile
-
-        segment = clip if isinstance(clip, AudioFile) else AudioFile(clip)
-        whole = soundfile.info(os.fspath(segment.path)).duration
-        stop = whole if segment.stop is None else min(segment.stop, whole)
-        return stop - (segment.start or 0.0)
-    return len(clip) / sample_rate if sample_rate else np.nan
 
 
 def _seed_parameters(extractor):
@@ -308,29 +311,19 @@ def _seed_parameters(extractor):
 
 
 def _task_digest(task):
-    """Return a digest of clips, labels, splits and classifier."""
-    digest = hashlib.sha256()
-    for clip in task.X:
-        if isinstance(clip, np.ndarray):
-            digest.update(np.ascontiguousarray(clip))
-        elif isinstance(clip, str | os.PathLike | AudioFile):
-            # Name and size, not the folder: the files may be moved.
-            segment = clip if isinstance(clip, AudioFile) else AudioFile(clip)
-            path = os.fspath(segment.path)
-            size = os.path.getsize(path) if os.path.isfile(path) else None
-            known = (os.path.basename(path), size, segment.start, segment.stop)
-            digest.update(repr(known).encode())
-        else:
-            digest.update(repr(clip).encode())
-    for part in (task.y, *(rows for split in task.splits for rows in split)):
+    """Return a digest of clips (their content, so that files may be moved), labels and splits."""
+    digest, clips = hashlib.sha256(), Clips(task.X, None)
+    for i in range(len(clips)):
+        try:
+            digest.update(clip_digest(clips, i).encode())
+        except (OSError, ClipError):  # what the extractor will refuse
+            digest.update(repr(task.X[i]).encode())
+    parts = [task.y, *(rows for split in task.splits for rows in split)]
+    if task.groups is not None:
+        parts.append(task.groups)
+    for part in parts:
         digest.update(repr(part.tolist()).encode())
-    digest.update(repr(described(task.classifier)).encode())
     return digest.hexdigest()
-
-
-def _take(X, rows):
-    """Return some clips of X, an array where X is one and a list otherwise."""
-    return X[rows] if isinstance(X, np.ndarray) else [X[row] for row in rows]
 
 
 def _chance(y, splits):

@@ -1,0 +1,33 @@
+"""What is compared unless the user says otherwise."""
+
+
+def random_networks(**parameters):
+    """Make one random convolutional network of each design.
+
+    Parameters
+    ----------
+    **parameters
+        Passed to each :class:`~skaudio.RandomCNNTransformer`.
+
+    Returns
+    -------
+    extractors : dict of str to RandomCNNTransformer
+        By the name of the design; "single" comes with either of its two kernels.
+
+    Examples
+    --------
+    >>> from skaudio.compare import random_networks
+    >>> list(random_networks(sample_rate=16000))[:4]
+    ['vgg', 'single 7x86', 'single 7x96', 'timbral_temporal']
+    """
+    from ..extractors import RandomCNNTransformer
+
+    chosen = {
+        "vgg": {"design": "vgg"},
+        "single 7x86": {"design": "single", "kernel": (7, 86)},
+        "single 7x96": {"design": "single", "kernel": (7, 96)},
+    }
+    others = ("timbral_temporal", "timbral", "temporal")
+    others += ("sample_level", "frame_level_many", "frame_level")
+    chosen |= {design: {"design": design} for design in others}
+    return {name: RandomCNNTransformer(**design, **parameters) for name, design in chosen.items()}

@@ -1,0 +1,87 @@
+"""Features for the splits of a comparison, and how long they took."""
+
+import os
+import time
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+
+from ..audio import AudioFile
+
+
+def features(task, extractor, clock, label):
+    """Yield (Z_train, Z_test) for each split; run once only where nothing is learnt."""
+    task.report(f"{label}: features")
+    if not _learns(extractor):
+        extractor.fit(task.X)
+        Z = clock.transform(extractor, task.X)
+        for train, test in task.splits:
+            yield Z[train], Z[test]
+        return
+    for number, (train, test) in enumerate(task.splits, start=1):
+        task.report(f"{label}: features, split {number} of {len(task.splits)}")
+        X_train = _take(task.X, train)
+        fitted = clone(extractor).fit(X_train, task.y[train])
+        Z_train = clock.transform(fitted, X_train)
+        yield Z_train, clock.transform(fitted, _take(task.X, test))
+
+
+def _learns(extractor):
+    """Tell whether `fit` may take something from the clips; True where nothing is known."""
+    if isinstance(extractor, Pipeline):
+        return any(_learns(step) for _, step in extractor.steps if hasattr(step, "fit"))
+    stated = getattr(extractor, "learns_from_clips", None)
+    return get_tags(extractor).requires_fit if stated is None else stated
+
+
+class Clock:
+    """Measures seconds of extraction per hour of audio.
+
+    Attributes
+    ----------
+    per_hour : float
+        Seconds per hour over all calls of `transform`; NaN if a length is not known.
+    """
+
+    def __init__(self):
+        self._spent = self._heard = 0.0
+
+    def transform(self, extractor, X):
+        """Return ``extractor.transform(X)`` and add its time to the account."""
+        extractor.transform(X[:1])  # what is loaded or prepared at first use is not counted
+        begin = time.perf_counter()
+        Z = np.asarray(extractor.transform(X))
+        self._spent += time.perf_counter() - begin
+        self._heard += sum(_seconds(clip, _sample_rate(extractor)) for clip in X)
+        return Z
+
+    @property
+    def per_hour(self):
+        return 3600 * self._spent / self._heard
+
+
+def _sample_rate(extractor):
+    """Return the rate that an extractor, or the first of a pipeline, takes arrays to have."""
+    for key, value in extractor.get_params().items():
+        if key == "sample_rate" or key.endswith("__sample_rate"):
+            return value
+    return None
+
+
+def _seconds(clip, sample_rate):
+    """Return the length of a clip in seconds, NaN if it cannot be told."""
+    if isinstance(clip, str | os.PathLike | AudioFile):
+        import soundfile
+
+        segment = clip if isinstance(clip, AudioFile) else AudioFile(clip)
+        whole = soundfile.info(os.fspath(segment.path)).duration
+        stop = whole if segment.stop is None else min(segment.stop, whole)
+        return stop - (segment.start or 0.0)
+    return len(clip) / sample_rate if sample_rate else np.nan
+
+
+def _take(X, rows):
+    """Return some clips of X, an array where X is one and a list otherwise."""
+    return X[rows] if isinstance(X, np.ndarray) else [X[row] for row in rows]
