@@ -1,10 +1,13 @@
-"""Which features suit which sounds: MFCCs and every random network on the six open sets.
+"""Which features suit which sounds: skaudio's extractors and its rivals on the six open sets.
 
     SKAUDIO_DATA=path/to/the/sets python benchmarks/compare.py
 
-Each row is an extractor with ``make_pipeline(StandardScaler(), SVC(C=8))`` behind it, under
-the splits of the set. Rows that are in the result file for the same configuration are taken
-over (an interrupted run goes on where it stopped); --fresh works everything out again.
+Each row is an extractor with a classifier behind it, under the splits of the set: the support
+vector machine ``make_pipeline(StandardScaler(), SVC(C=8))``, and an extreme learning machine whose
+size and penalty are chosen inside each training part. The rivals that requirements.txt names take
+part where they are installed; rows of those that are not are kept. Rows that are in the result
+file for the same configuration are taken over (an interrupted run goes on where it stopped);
+--fresh works everything out again.
 """
 
 import argparse
@@ -14,9 +17,10 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import _rivals
 import _sets
 import numpy as np
 from sklearn.pipeline import make_pipeline
@@ -24,10 +28,12 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skaudio import MFCCTransformer, __version__
 from skaudio.compare import (
+    TunedELM,
     compare_extractors,
     random_networks,
     read_rows,
     score_text,
+    standard_svm,
     table_lines,
     write_rows,
 )
@@ -35,7 +41,8 @@ from skaudio.plotting import ComparisonDisplay
 
 DEFAULT = "vgg (default)"
 BEST_MFCC = "best MFCC"
-PACKAGES = ("numpy", "scikit-learn", "torch", "librosa", "soxr")
+CLASSIFIERS = {"SVM": standard_svm(), "ELM": TunedELM()}
+PACKAGES = ("numpy", "scikit-learn", "torch", "librosa", "soxr", *_rivals.PACKAGES)
 
 
 def main():
@@ -45,7 +52,7 @@ def main():
     csv_path = args.out / "compare.csv"
     table = {}
     if csv_path.exists() and not args.fresh:
-        table = {(row.data, row.extractor): row for row in read_rows(csv_path)}
+        table = {_key(row): row for row in read_rows(csv_path)}
     lines = [*about(), f"Random draws: {args.draws}, seeds from {args.seed} on."]
     print("\n".join(lines))
 
@@ -53,12 +60,14 @@ def main():
     for name in args.sets:
         sounds = _sets.load(name)
         compared = extractors(sounds.sample_rate)
-        print(f"\n{name}: {len(sounds.paths)} clips, {sounds.protocol}", flush=True)
+        print(f"\n{name}: {len(sounds.data)} clips, {sounds.protocol}", flush=True)
         running = compare_extractors(
             compared,
-            sounds.paths,
+            sounds.data,
             sounds.labels,
             splits=sounds.splits,
+            classifiers=CLASSIFIERS,
+            groups=sounds.groups,
             draws=args.draws,
             random_state=args.seed,
             data=name,
@@ -68,19 +77,18 @@ def main():
         for line in table_lines(_kept(running, table, csv_path)):
             _progress("")
             print(line, flush=True)
-        for key in [key for key in table if key[0] == name and key[1] not in compared]:
-            del table[key]  # an extractor that is no longer compared
         _write(table, args.out, lines)
     print(f"\n{time.perf_counter() - begin:.0f} s; written to {args.out}")
+
+
+def _key(row):
+    return row.data, row.extractor, row.classifier
 
 
 def _arguments():
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    known = _sets.SETS + _sets.MORE_SETS
-    parser.add_argument(
-        "--sets", nargs="+", choices=known, default=_sets.SETS, metavar="SET", help=", ".join(known)
-    )
+    parser.add_argument("--sets", nargs="+", choices=_sets.SETS, default=[*_sets.SETS])
     parser.add_argument("--draws", type=int, default=3, help="random draws of each network")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first draw")
     parser.add_argument("--fresh", action="store_true", help="take no row from an earlier run")
@@ -104,7 +112,8 @@ def extractors(native_rate):
     Returns
     -------
     extractors : dict of str to transformer
-        Six MFCC variants, and all designs with plain defaults; the default one comes first.
+        Six MFCC variants, all designs with plain defaults (the default one comes first), and
+        the rivals that are installed.
     """
     compared = {}
     for title, rate in (("12 kHz", 12000), ("16 kHz", 16000), ("native", native_rate)):
@@ -112,7 +121,7 @@ def extractors(native_rate):
         compared[f"MFCC-60 {title}"] = _mfcc_60(rate)
     networks = random_networks()
     compared[DEFAULT] = networks.pop("vgg")
-    return compared | networks
+    return compared | networks | _rivals.rivals(native_rate)
 
 
 def _mfcc_60(sample_rate):
@@ -127,7 +136,7 @@ def _mfcc_60(sample_rate):
 def _kept(running, table, csv_path) -> Iterable:
     """Hand rows on, each saved first."""
     for row in running:
-        table[row.data, row.extractor] = row
+        table[_key(row)] = row
         write_rows(table.values(), csv_path)
         yield row
 
@@ -147,11 +156,18 @@ def about():
     lines : list of str
         Two sentences for the head of a result file.
     """
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     return [
         f"Machine: {_processor()}, {os.cpu_count()} cores; {platform.system()}.",
         f"Versions: skaudio {__version__}, Python {platform.python_version()}, {versions}.",
     ]
+
+
+def _version(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _processor():
@@ -167,64 +183,108 @@ def _write(table, folder, head):
     """Write compare.md and compare.png, for the sets that are complete."""
     # Sets that an interrupted run left unfinished wait in the CSV file alone.
     compared = extractors(16000)
-    done = [n for n in _sets.SETS + _sets.MORE_SETS if all((n, e) in table for e in compared)]
-    rows = [table[name, extractor] for name in done for extractor in compared]
+    done = [
+        name
+        for name in _sets.SETS
+        if all((name, e, c) in table for e in compared for c in CLASSIFIERS)
+    ]
+    # the rows of rivals that are not installed now are older than the others, and still good
+    names = list(dict.fromkeys([*compared, *(e for _, e, _ in table if _is_rival(e))]))
+    rows = [
+        table[name, e, c]
+        for name in done
+        for e in names
+        for c in CLASSIFIERS
+        if (name, e, c) in table
+    ]
     (folder / "compare.md").write_text("\n".join(_markdown(rows, done, head)), encoding="utf-8")
-    display = ComparisonDisplay.from_rows(_drawn(rows, done)).plot()
+    display = ComparisonDisplay.from_rows(_drawn(rows)).plot()
     display.figure_.savefig(folder / "compare.png", dpi=120)
 
 
-def _best_mfcc(rows, name):
-    """Return the row of the best MFCC variant on one set."""
-    mfcc = [row for row in rows if row.data == name and row.extractor.startswith("MFCC")]
-    return max(mfcc, key=lambda row: row.accuracy)
+def _is_rival(extractor):
+    return extractor.startswith(("librosa", "openSMILE", "aeon"))
 
 
-def _drawn(rows, order):
+def _is_mfcc(extractor):
+    return extractor.startswith("MFCC")
+
+
+def _best(rows, name, wanted):
+    """Return the row of the highest accuracy on one set among the wanted extractors."""
+    return max(
+        (row for row in rows if row.data == name and wanted(row.extractor)),
+        key=lambda row: row.accuracy,
+    )
+
+
+def _drawn(rows):
     """Return the rows of the picture: the MFCC variants make one bar, their best."""
-    drawn = []
-    for name in order:
-        best = _best_mfcc(rows, name)
-        drawn.append(replace(best, extractor=BEST_MFCC))
-        drawn += [row for row in rows if row.data == name and not row.extractor.startswith("MFCC")]
-    return drawn
+    best = {}
+    for row in filter(lambda row: _is_mfcc(row.extractor), rows):
+        key = row.data, row.classifier
+        if key not in best or row.accuracy > best[key].accuracy:
+            best[key] = replace(row, extractor=BEST_MFCC)
+    return [*best.values(), *(row for row in rows if not _is_mfcc(row.extractor))]
 
 
 def _markdown(rows, order, head):
-    """Return the table of all sets, line by line."""
-    cells = {(row.data, row.extractor): row for row in rows}
-    names = list(dict.fromkeys(row.extractor for row in rows))
-    yield "# MFCC and random networks on the open sets\n"
-    yield "Accuracy, mean ± standard deviation over the draws; bold: the best of the set."
-    yield "Classifier: `make_pipeline(StandardScaler(), SVC(C=8))`. Made by"
-    yield "`python benchmarks/compare.py`, which also wrote the rows (compare.csv, with balanced"
-    yield "accuracy, feature counts and seconds per hour of audio) and the picture (compare.png).\n"
+    """Return the tables of all sets, line by line."""
+    yield "# Random networks, MFCC and their rivals on the open sets\n"
+    yield "Accuracy, mean ± standard deviation over the draws; bold: the best of the set in this"
+    yield "table. Made by `python benchmarks/compare.py`, which also wrote the rows (compare.csv,"
+    yield "with balanced accuracy and seconds per hour of audio) and the picture (compare.png).\n"
     yield from (f"- {line}" for line in head)
-    yield "\n| extractor | features | " + " | ".join(order) + " |"
+    titles = {
+        "SVM": "Support vector machine: `make_pipeline(StandardScaler(), SVC(C=8))`",
+        "ELM": "Extreme learning machine: `TunedELM()`, settings chosen in the training parts",
+    }
+    for classifier, title in titles.items():
+        yield f"\n## {title}\n"
+        yield from _table([row for row in rows if row.classifier == classifier], order)
+    yield "\n## The best of each\n"
+    yield from _summary(rows, order)
+    yield ""
+
+
+def _table(rows, order):
+    """Return one table, a line per extractor."""
+    cells = {(row.data, row.extractor): row for row in rows}
+    best = {name: _best(rows, name, lambda extractor: True).accuracy for name in order}
+    yield "| extractor | features | " + " | ".join(order) + " |"
     yield "|---|---:|" + "---|" * len(order)
-    best = {name: max(row.accuracy for row in rows if row.data == name) for name in order}
-    for extractor in names:
-        line = []
+    for extractor in dict.fromkeys(row.extractor for row in rows):
+        line, n_features = [], None
         for name in order:
-            row = cells[name, extractor]
-            text = score_text(row.accuracy, row.accuracy_std, row.draws)
-            line.append(f"**{text}**" if row.accuracy == best[name] else text)
-        yield f"| {extractor} | {row.n_features} | " + " | ".join(line) + " |"
-    chances = (f"{cells[name, DEFAULT].chance:.3f}" for name in order)
+            row = cells.get((name, extractor))
+            text = "" if row is None else score_text(row.accuracy, row.accuracy_std, row.draws)
+            line.append(f"**{text}**" if row and row.accuracy == best[name] else text)
+            n_features = row.n_features if row else n_features
+        yield f"| {extractor} | {n_features} | " + " | ".join(line) + " |"
+    chances = (f"{next(r.chance for r in rows if r.data == name):.3f}" for name in order)
     yield "| (chance) | | " + " | ".join(chances) + " |"
 
-    yield "\n| | " + " | ".join(order) + " | median |"
-    yield "|---|" + "---|" * (len(order) + 1)
-    mfcc = [_best_mfcc(rows, name) for name in order]
-    default = [cells[name, DEFAULT] for name in order]
-    gains = [100 * (d.accuracy - m.accuracy) for d, m in zip(default, mfcc, strict=True)]
-    yield f"| {BEST_MFCC} | " + " | ".join(f"{row.accuracy:.3f}" for row in mfcc) + " | |"
-    yield "| which | " + " | ".join(row.extractor[5:] for row in mfcc) + " | |"
-    yield f"| {DEFAULT} | " + " | ".join(f"{row.accuracy:.3f}" for row in default) + " | |"
-    median = f"**{np.median(gains):+.1f}**"
-    yield "| advantage, points | " + " | ".join(f"{g:+.1f}" for g in gains) + f" | {median} |"
-    yield f"\nThe default is ahead of the best MFCC on {sum(g > 0 for g in gains)} of {len(gains)}."
-    yield ""
+
+def _summary(rows, order):
+    """Return the best rows of skaudio, of its MFCC and of its rivals, with either classifier."""
+    kinds = {
+        "best of skaudio": lambda e: not _is_rival(e),
+        DEFAULT: lambda e: e == DEFAULT,
+        BEST_MFCC: _is_mfcc,
+        "best rival": _is_rival,
+    }
+    best = {kind: [_best(rows, name, wanted) for name in order] for kind, wanted in kinds.items()}
+    yield "| | " + " | ".join(order) + " |"
+    yield "|---|" + "---|" * len(order)
+    for kind, line in best.items():
+        cells = (f"{row.accuracy:.3f} ({row.extractor}, {row.classifier})" for row in line)
+        yield f"| {kind} | " + " | ".join(cells) + " |"
+    for one, other in (("best of skaudio", "best rival"), (DEFAULT, BEST_MFCC)):
+        pairs = zip(best[one], best[other], strict=True)
+        gains = [100 * (a.accuracy - b.accuracy) for a, b in pairs]
+        yield (
+            f"| {one} over {other}, points | " + " | ".join(f"{gain:+.1f}" for gain in gains) + " |"
+        )
 
 
 if __name__ == "__main__":

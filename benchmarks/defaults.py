@@ -18,7 +18,7 @@ from compare import about
 from threadpoolctl import threadpool_limits
 
 from skaudio import RandomCNNTransformer
-from skaudio.compare import compare_extractors, read_rows, write_rows
+from skaudio.compare import compare_extractors, read_rows, standard_svm, write_rows
 from skaudio.networks.vgg import PAPER_POOLS
 
 DEFAULT = "default"
@@ -48,7 +48,7 @@ CHANGES = {
 def main():
     """Run the study and write its table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", nargs="+", choices=_sets.SETS, default=_sets.SETS)
+    parser.add_argument("--sets", nargs="+", choices=_sets.SETS, default=[*_sets.SETS])
     parser.add_argument("--draws", type=int, default=3, help="random draws of the weights")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first draw")
     parser.add_argument("--n-jobs", type=int, default=2, help="rows worked out at a time")
@@ -79,9 +79,10 @@ def _row(name, change, data, draws, seed, finished):
     with threadpool_limits(1):
         rows = compare_extractors(
             {name: RandomCNNTransformer(**change)},
-            sounds.paths,
+            sounds.data,
             sounds.labels,
             splits=sounds.splits,
+            classifiers={"SVM": standard_svm()},
             draws=draws,
             random_state=seed,
             data=data,

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import _sets
 import numpy as np
@@ -65,22 +64,23 @@ def main():
 def _step(name, folder):
     """Times of one process, in seconds."""
     sounds = _sets.load("esc10")
-    cnn = RandomCNNTransformer(random_state=0).fit(sounds.paths[:1])
-    cnn.transform(sounds.paths[:1])  # what is loaded at first use
+    cnn = RandomCNNTransformer(random_state=0).fit(sounds.data[:1])
+    cnn.transform(sounds.data[:1])  # what is loaded at first use
     if name == "plain":
         begin = time.perf_counter()
-        Z = cnn.transform(sounds.paths)
+        Z = cnn.transform(sounds.data)
         extraction = time.perf_counter() - begin
         ready = FunctionTransformer()  # passes the matrix on
-        _search(ready, Z, sounds.labels)
-        return extraction, _search(ready, Z, sounds.labels), _search(cnn, sounds.paths, sounds.labels)
+        _search(ready, Z, sounds.labels)  # what is loaded at first use
+        classifier = _search(ready, Z, sounds.labels)
+        return extraction, classifier, _search(cnn, sounds.data, sounds.labels)
     cnn.set_params(memory=folder)
-    first = _search(cnn, sounds.paths, sounds.labels)
+    first = _search(cnn, sounds.data, sounds.labels)
     if name == "memory":
-        return first, _search(cnn, sounds.paths, sounds.labels)
+        return first, _search(cnn, sounds.data, sounds.labels)
     begin = time.perf_counter()
-    cnn.fit(sounds.paths).transform(sounds.paths)
-    return first, (time.perf_counter() - begin) / len(sounds.paths)
+    cnn.fit(sounds.data).transform(sounds.data)
+    return first, (time.perf_counter() - begin) / len(sounds.data)
 
 
 def _search(extractor, X, y):

@@ -1,6 +1,7 @@
 """Which features suit these recordings: extractors compared under honest splits."""
 
-from ._extractors import random_networks
+from ._extractors import random_networks, standard_extractors
+from ._report import refit
 from ._rows import ComparisonRow, read_rows, score_text, table_lines, write_rows
 from ._run import compare_extractors, fit_classifier, inner_folds
 from ._svm import standard_svm
@@ -15,7 +16,9 @@ __all__ = [
     "inner_folds",
     "random_networks",
     "read_rows",
+    "refit",
     "score_text",
+    "standard_extractors",
     "standard_svm",
     "table_lines",
     "write_rows",

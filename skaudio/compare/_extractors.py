@@ -31,3 +31,27 @@ def random_networks(**parameters):
     others += ("sample_level", "frame_level_many", "frame_level")
     chosen |= {design: {"design": design} for design in others}
     return {name: RandomCNNTransformer(**design, **parameters) for name, design in chosen.items()}
+
+
+def standard_extractors(**parameters):
+    """Make every extractor that ``skaudio compare`` compares: MFCCs and the random networks.
+
+    Parameters
+    ----------
+    **parameters
+        Passed to each extractor.
+
+    Returns
+    -------
+    extractors : dict of str to transformer
+        By name.
+
+    Examples
+    --------
+    >>> from skaudio.compare import standard_extractors
+    >>> list(standard_extractors())[:2]
+    ['MFCC', 'vgg']
+    """
+    from ..extractors import MFCCTransformer
+
+    return {"MFCC": MFCCTransformer(**parameters), **random_networks(**parameters)}

@@ -1,0 +1,1 @@
+"""The commands of ``skaudio``, one file each: what they ask, print and leave behind."""
