@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import soundfile
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.svm import SVC
 
 from skaudio.compare import compare_extractors
 
@@ -124,6 +125,12 @@ def test_comparison_draws_minirocket_and_fits_it_on_training_parts_only(rocket, 
             seen.append((len(X), self.random_state))
             return super().fit(X, y)
 
-    extractors = {"rocket": Recording(max_seconds=0.04)}
-    [row] = compare_extractors(extractors, audio_files, list("ababab"), splits=splits, draws=2)
+    [row] = compare_extractors(
+        {"rocket": Recording(max_seconds=0.04)},
+        audio_files,
+        list("ababab"),
+        splits=splits,
+        classifiers={"SVM": SVC()},
+        draws=2,
+    )
     assert row.draws == 2 and seen == [(4, 0), (4, 0), (4, 1), (4, 1)]
