@@ -27,6 +27,7 @@ endif
 endif
 
 BIN := $(VENV)/bin
+GENERATED = docs/_build docs/api/generated docs/gallery docs/guide/generated
 MODULES = $(shell find skaudio -name '*.py' | sort)
 
 .DEFAULT_GOAL := help
@@ -49,14 +50,14 @@ lint: $(VENV)/.installed-dev  ## check style, spelling and docstrings
 	$(BIN)/numpydoc lint $(MODULES)
 
 docs: $(VENV)/.installed-docs  ## build the documentation, warnings are errors
-	rm -rf docs/_build docs/api/generated
+	rm -rf $(GENERATED)
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 bench: $(VENV)/.installed-plot  ## compare the extractors on the open sets
 	$(BIN)/python benchmarks/compare.py $(ARGS)
 
 clean:  ## delete what was built; the virtual environment stays
-	rm -rf build dist docs/_build docs/api/generated .pytest_cache .ruff_cache
+	rm -rf build dist $(GENERATED) .pytest_cache .ruff_cache
 	find skaudio tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

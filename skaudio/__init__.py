@@ -22,6 +22,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "networks",
         "plotting",
         "pooling",
+        "pretrained",
         "utils",
     ],
     submod_attrs={
@@ -29,7 +30,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "_engine.saving": ["load"],
         "audio": ["AudioFile", "ClipError", "read_audio"],
         "elm": ["ELMClassifier", "ELMRegressor"],
-        "extractors": ["MFCCTransformer", "RandomCNNTransformer"],
+        "extractors": ["MFCCTransformer", "RandomCNNTransformer", "Wav2VecTransformer"],
     },
 )
 __all__ += ["__version__"]

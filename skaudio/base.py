@@ -3,14 +3,16 @@
 import warnings
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from . import pooling
 from ._engine import cache, weights
 from ._engine.digest import state_digest
-from ._engine.extract import Run, Walk, extract, finest
+from ._engine.extract import Run, extract
 from ._engine.saving import Saveable
+from ._engine.walk import Walk, finest, windows
 from .audio import ClipError, Clips, clip_items
 from .utils._sklearn import check_feature_names_in
 from .utils.validation import check_choice, check_number
@@ -35,6 +37,11 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
     ``learns_from_clips``, ``_learn(clips, run)`` and ``_learnt_arrays()``
         Optional: whether, and what, `fit` learns from the clips before the network is drawn, and
         the (dtype, shape) of what it leaves beside ``weights_``, by name.
+
+    ``_train(network, clips, run, generator, **training)``
+        Optional: trains the drawn network; the last arguments are those of `_fit`.
+    ``_window()``
+        Optional: samples of the windows that longer clips are cut into. None: they are not cut.
 
     Its ``__init__`` stores ``sample_rate``, ``pooling`` and the `RUNNING_PARAMETERS`, unchanged.
     """
@@ -62,11 +69,14 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         ValueError, TypeError
             If X is no collection of clips, or a parameter is not allowed.
         """
+        return self._fit(X)
+
+    def _fit(self, X, reset=True, **training):
         self._check_running_parameters()
         check_number("sample_rate", self.sample_rate, 1)
         self._check_parameters()
         pooling.resolve(self.pooling)
-        clips = self._as_clips(X, reset=True)
+        clips = self._as_clips(X, reset=reset)
         usable, run = [], self._run()
         for i in range(len(clips)):
             try:
@@ -77,7 +87,8 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
                     raise
         if not usable:
             raise ValueError(f"none of the {len(clips)} clips can be used")
-        self._learn(clips.take(usable), run)
+        clips = clips.take(usable)
+        self._learn(clips, run)
         if hasattr(self, "random_state"):  # else there is nothing to draw
             if self.random_state is None and self.memory is not None:
                 warnings.warn(
@@ -85,7 +96,9 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
                     "other weights and none is found again; pass random_state=0, for instance",
                     stacklevel=2,
                 )
-            network = self._network(weights.new_generator(self.random_state))
+            generator = weights.new_generator(self.random_state)
+            network = self._network(generator)
+            self._train(network, clips, run, generator, **training)
             self.weights_ = weights.to_numpy(network)
         self.n_features_out_ = self._walk(self.pooling).width
         return self
@@ -103,6 +116,12 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
 
     def _learnt_arrays(self):
         return {}
+
+    def _train(self, network, clips, run, generator):
+        """Leave the network as it was drawn."""
+
+    def _window(self):
+        return None
 
     def _min_samples(self):
         return 1
@@ -165,18 +184,15 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         times : ndarray of shape (n_frames,), float64
             Seconds from the beginning of the clip.
         """
-        import torch
-
         check_is_fitted(self)
         check_number("n_samples", n_samples, 1)
         walk = self._walk(None)
-        base = finest(walk.network.maps)
-        lengths = walk.frontend.output_lengths(torch.tensor([n_samples]))
-        n_frames = int(walk.network.output_lengths(lengths)[base])
-        base = walk.network.maps[base]
-        lead = walk.network.lead(int(lengths)) if hasattr(walk.network, "lead") else 0
-        steps = lead + base.centre + base.stride * np.arange(n_frames)
-        return steps * (walk.frontend.step / self.sample_rate)
+        window = walk.window or n_samples
+        parts = windows(n_samples, window, walk.network.min_steps)
+        times = [
+            start / self.sample_rate + _frame_times(walk, stop - start) for start, stop in parts
+        ]
+        return np.concatenate(times)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns of `transform`.
@@ -225,7 +241,7 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         if hasattr(self, "weights_"):
             weights.load(network, self.weights_)
         names = None if how is None else pooling.resolve(how)
-        return Walk(self._frontend(), network, names, self.sample_rate)
+        return Walk(self._frontend(), network, names, self.sample_rate, self._window())
 
     def _run(self):
         return Run(self.batch_size, self.device, self.n_jobs, self.verbose, self.on_error)
@@ -264,3 +280,14 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def _frame_times(walk, n_samples):
+    """Centres of the frames of a clip that is not cut, in seconds."""
+    base = finest(walk.network.maps)
+    lengths = walk.frontend.output_lengths(torch.tensor([n_samples]))
+    n_frames = int(walk.network.output_lengths(lengths)[base])
+    base = walk.network.maps[base]
+    lead = walk.network.lead(int(lengths)) if hasattr(walk.network, "lead") else 0
+    steps = lead + base.centre + base.stride * np.arange(n_frames)
+    return steps * (walk.frontend.step / walk.sample_rate)

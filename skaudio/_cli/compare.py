@@ -1,11 +1,11 @@
 """The command ``skaudio compare``: what it asks, prints and leaves behind."""
 
-import argparse
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
+
+from ._shared import Status, at_least, one_of, plain
 
 SETS = {
     "fsdd": "fetch_fsdd",
@@ -38,14 +38,23 @@ def add_parser(commands):
     command = commands.add_parser(
         "compare", help="which features suit these sounds", description=_DESCRIPTION
     )
+    _add_source(command.add_argument_group("recordings").add_argument)
+    _add_work(command.add_argument_group("work").add_argument)
     command.add_argument(
+        "--out", metavar="DIR", default="skaudio-compare", help="results (default: %(default)s)"
+    )
+    command.set_defaults(run=lambda args: _checked(command, args))
+
+
+def _add_source(add):
+    """Declare what says which clips, classes, groups and splits there are."""
+    add(
         "folder",
         nargs="?",
         metavar="FOLDER",
         help="recordings: a sub-folder per class, or a metadata.csv with the columns filename, "
         "label and perhaps group and split; with --data, where that set lies",
     )
-    add = command.add_argument
     add("--data", choices=SETS, help="a public data set; fsdd and esc10 are downloaded")
     add("--demo", action="store_true", help="synthetic instrument notes, made on the spot")
     add("--metadata", metavar="CSV", help="the table, if it is not FOLDER/metadata.csv")
@@ -55,74 +64,52 @@ def add_parser(commands):
         help="what must not be in training and test at once (speaker, place, recording): a column "
         "of the table, or the folder level below the class, 1 for class/speaker/take.wav",
     )
-    add("--cv", metavar="N", type=_at_least(2), help="splits (default: 5, or those of the set)")
+    add(
+        "--cv",
+        metavar="N",
+        type=at_least(2),
+        help="splits, unless the table has some (default: 5, fewer if a class is small)",
+    )
+    add("--skip-bad", action="store_true", help="leave out clips that cannot be used")
+
+
+def _add_work(add):
+    """Declare what says which extractors and classifiers run, and how."""
     add(
         "--extractors",
         nargs="+",
         metavar="NAME",
-        type=_one_of(EXTRACTORS),
+        type=one_of(EXTRACTORS),
         default=EXTRACTORS,
-        help=f"among {', '.join(map(_plain, EXTRACTORS))} (default: all)",
+        help=f"among {', '.join(map(plain, EXTRACTORS))} (default: all)",
     )
     add(
         "--classifiers",
         nargs="+",
         metavar="NAME",
-        type=_one_of(CLASSIFIERS),
+        type=one_of(CLASSIFIERS),
         default=CLASSIFIERS,
         help="svm, elm or both (default)",
     )
-    add("--draws", metavar="N", type=_at_least(1), default=3, help="random draws (default: 3)")
+    add("--draws", metavar="N", type=at_least(1), default=3, help="random draws (default: 3)")
     add("--seed", metavar="N", type=int, default=0, help="of splits and draws (default: 0)")
     add(
         "--sample-rate",
         metavar="HZ",
-        type=_at_least(1000),
+        type=at_least(1000),
         default=16000,
         help="what files are resampled to (default: 16000)",
     )
     add("--n-jobs", metavar="N", type=int, help="processes and threads (default: 1, torch's own)")
-    add("--skip-bad", action="store_true", help="leave out clips that cannot be used")
     add("--fresh", action="store_true", help="take no result from an earlier run")
-    add("--out", metavar="DIR", default="skaudio-compare", help="default: %(default)s")
-    command.set_defaults(run=lambda args: _checked(command, args))
-
-
-def _plain(name):
-    return name.lower().replace(" ", "_").replace("-", "_")
-
-
-def _one_of(names):
-    """Type of an argument that is one of some names, in any spelling."""
-
-    def read(text):
-        for name in names:
-            if _plain(text) == _plain(name):
-                return name
-        raise argparse.ArgumentTypeError(
-            f"{text} is unknown; there are {', '.join(map(_plain, names))}"
-        )
-
-    return read
-
-
-def _at_least(least):
-    """Type of an argument that is a whole number from `least` on."""
-
-    def read(text):
-        number = int(text)
-        if number < least:
-            raise argparse.ArgumentTypeError(f"{number} is not at least {least}")
-        return number
-
-    return read
 
 
 def _checked(command, args):
     """Run the command; what the user can mend becomes one line instead of a traceback."""
-    sources = bool(args.demo) + bool(args.data or args.folder)
-    if sources != 1:
+    if bool(args.demo) + bool(args.data or args.folder) != 1:
         command.error("name a FOLDER, a set with --data, or --demo")
+    if (args.demo or args.data) and (args.metadata or args.groups or args.cv):
+        command.error("--metadata, --groups and --cv are for a FOLDER; this set has its splits")
     try:
         return _run(args)
     except (ImportError, OSError, ValueError) as error:
@@ -136,58 +123,59 @@ def _run(args):
     status.show("loading")
     import joblib
 
-    from ..compare import compare_extractors, read_rows, table_lines, write_rows
+    from ..compare import table_lines
 
     name, sounds = _load(args)
     sounds, hours, advice = _inspected(args, sounds, status)
     labels = [sounds.target_names[label] for label in sounds.target]
     extractors, classifiers = _chosen(args)
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    json_path = out / "compare.json"
-    finished = read_rows(json_path) if json_path.exists() and not args.fresh else []
     status.clear()
-    print(_heading(args, name, sounds, hours), flush=True)
+    print(_heading(args, name, sounds, hours))
     for text in advice:
-        print(f"warning: {text}", flush=True)
-    print()
+        print(f"warning: {text}")
+    print(flush=True)
 
-    rows, n_rows = [], len(extractors) * len(classifiers)
+    rows, width = [], max(map(len, extractors))
     with joblib.parallel_config(n_jobs=args.n_jobs):
-        running = compare_extractors(
-            extractors,
-            sounds.data,
-            labels,
-            splits=sounds.splits,
-            classifiers=classifiers,
-            groups=sounds.groups,
-            draws=args.draws,
-            random_state=args.seed,
-            data=name,
-            finished=finished,
-            progress=lambda text: status.show(f"[{len(rows)}/{n_rows}] {text}"),
-        )
-
-        def saved():
-            for row in running:
-                rows.append(row)
-                # rows of other configurations wait behind those of this one
-                write_rows([*rows, *_others(finished, rows)], json_path)
-                write_rows(rows, out / "compare.csv")
-                status.clear()
-                yield row
-
-        for line in table_lines(saved(), width=max(map(len, extractors))):
+        running = _rows(args, name, sounds, labels, extractors, classifiers, rows, status)
+        for line in table_lines(running, width=width):
             print(line, flush=True)
-        print(f"{'(chance)':{max(map(len, extractors))}}   {'':10}   {rows[0].chance:.3f}\n")
+        print(f"{'(chance)':{width}}   {'':10}   {rows[0].chance:.3f}\n")
         _finish(args, sounds, labels, rows, extractors, classifiers, status)
     print(f"{time.perf_counter() - begin:.0f} seconds in all")
     return 0
 
 
-def _others(finished, rows):
-    known = {row.configuration for row in rows}
-    return [row for row in finished if row.configuration not in known]
+def _rows(args, name, sounds, labels, extractors, classifiers, rows, status):
+    """Yield the rows as they come; each is in `rows` and in the files by then."""
+    from ..compare import compare_extractors, read_rows, write_rows
+
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "compare.json"
+    finished = read_rows(path) if path.exists() and not args.fresh else []
+    n_rows = len(extractors) * len(classifiers)
+    for row in compare_extractors(
+        extractors,
+        sounds.data,
+        labels,
+        splits=sounds.splits,
+        classifiers=classifiers,
+        groups=sounds.groups,
+        draws=args.draws,
+        random_state=args.seed,
+        data=name,
+        finished=finished,
+        progress=lambda text: status.show(f"[{len(rows)}/{n_rows}] {text}"),
+    ):
+        rows.append(row)
+        known = {row.configuration for row in rows}
+        # rows of other configurations wait behind those of this one
+        others = [row for row in finished if row.configuration not in known]
+        write_rows([*rows, *others], path)
+        write_rows(rows, out / "compare.csv")
+        status.clear()
+        yield row
 
 
 def _load(args):
@@ -229,7 +217,7 @@ def _inspected(args, sounds, status):
         return sounds, sum(map(len, sounds.data)) / sounds.sample_rate / 3600, []
     status.show(f"reading {len(sounds.data)} clips")
     clips, errors = inspect(sounds.data)
-    if errors and not args.skip_bad:
+    if errors and not (args.skip_bad and clips):
         listed = "\n".join(f"  {error.name} {error.problem}" for error in errors[:20])
         more = f"\n  and {len(errors) - 20} more" if len(errors) > 20 else ""
         raise ValueError(
@@ -239,8 +227,14 @@ def _inspected(args, sounds, status):
     sounds = usable(sounds, errors)
     advice = [f"{len(errors)} clips that cannot be used are left out"] if errors else []
     rates, seconds = zip(*clips, strict=True)
-    folder = None if args.data else args.folder
-    return sounds, sum(seconds) / 3600, [*advice, *warnings_about(sounds, rates, folder=folder)]
+    advice += warnings_about(sounds, rates, folder=_class_folders(args))
+    return sounds, sum(seconds) / 3600, advice
+
+
+def _class_folders(args):
+    """Return the folder whose sub-folders are the classes, None if a table or a set names them."""
+    folder = Path(args.folder or "").expanduser()
+    return None if args.data or args.metadata or (folder / "metadata.csv").is_file() else folder
 
 
 def _chosen(args):
@@ -292,35 +286,3 @@ def _finish(args, sounds, labels, rows, extractors, classifiers, status):
     )
     status.clear()
     print(f"{saved}\n")
-
-
-class Status:
-    """One line on the terminal that says what is going on, gone when no longer true.
-
-    Written to stderr, and only if that is a terminal: logs keep the finished rows alone.
-    """
-
-    def __init__(self):
-        self._terminal = sys.stderr.isatty()
-        self._length = 0
-
-    def show(self, text):
-        """Replace the line.
-
-        Parameters
-        ----------
-        text : str
-            What is going on.
-        """
-        if self._terminal:
-            text = text[: shutil.get_terminal_size().columns - 1]  # a wrapped line would stay
-            sys.stderr.write("\r" + text.ljust(self._length))
-            sys.stderr.flush()
-            self._length = len(text)
-
-    def clear(self):
-        """Take the line away."""
-        self.show("")
-        if self._terminal:
-            sys.stderr.write("\r")
-            sys.stderr.flush()

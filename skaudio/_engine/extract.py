@@ -1,6 +1,5 @@
 """Walk clips through rooms 2 to 5: batches, front-end, network, pooling."""
 
-import os
 import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,147 +7,16 @@ from typing import NamedTuple
 import joblib
 import numpy as np
 import torch
-from torch import nn
 
 from .. import pooling
 from ..audio import ClipError
-from ..batching import batches, tiles
+from ..batching import batches
 from .device import resolve_device
+from .walk import TooLong
 
-__all__ = ["Run", "Walk", "extract", "finest", "moments"]
+__all__ = ["Run", "extract", "moments"]
 
-_BUDGET = 1 << 23  # float32 numbers (32 MB, about a cache) of one batch in its widest layer
-_SMALL = 1 << 13  # numbers
 _SHARDS_PER_JOB = 4  # smaller shards even out the load and let the progress bar move
-
-
-@dataclass
-class Walk:
-    """The rooms of one fitted extractor.
-
-    Parameters
-    ----------
-    frontend, network : Module
-        Rooms 3 and 4.
-    pooling : tuple of str or None
-        Room 5, spelt out. None: frames are wanted.
-    sample_rate : int
-        Of the clips, Hz.
-    """
-
-    frontend: nn.Module
-    network: nn.Module
-    pooling: tuple | None
-    sample_rate: int
-
-    @property
-    def width(self):
-        """Columns of the output."""
-        parts = len(pooling.part_names(self.pooling)) if self.pooling else 1
-        return parts * sum(len(m.channels) for m in self.network.maps)
-
-    def max_samples(self, batch_size):
-        """Samples of a batch: ``batch_size`` seconds, or what the memory bound allows."""
-        if batch_size is not None:
-            return max(1, round(batch_size * self.sample_rate))
-        # a sample is decoded, joined to a batch and padded, while the next one is decoded
-        return int(_BUDGET / (4 + self.network.floats_per_step / self.frontend.step))
-
-    @torch.inference_mode()
-    def __call__(self, wave, lengths, max_samples):
-        """Features (B, D) of a batch of waves (B, T).
-
-        Without pooling: frames (B, D, T') and their numbers (B,).
-        """
-        x, lengths = self.frontend(wave, lengths)
-        # only a clip alone in its batch can be longer than a batch should be
-        if wave.shape[1] > max_samples and self.network.halo is not None:
-            return self._tiled(x, max(1, max_samples // self.frontend.step))
-        outputs = self._run_network(x, lengths)
-        if self.pooling:
-            return torch.cat([pooling.pool(*output, self.pooling) for output in outputs], dim=1)
-        return _aligned(outputs, self.network.maps)
-
-    def _run_network(self, x, lengths):
-        if len(x) > 1 or x.numel() > _SMALL:
-            return self.network(x, lengths)
-        # torch has another convolution, of other rounding, for one small input; sent as two it
-        # takes the one of batches, and a clip's features do not tell whether it came alone
-        outputs = self.network(x.expand(2, -1, -1), lengths.expand(2))
-        return [(y[:1], n[:1]) for y, n in outputs]
-
-    def _tiled(self, x, max_steps):
-        n_steps, maps = x.shape[-1], self.network.maps
-        streams = self.pooling and pooling.streams(self.pooling)
-        if not streams:
-            _check_memory(4 * sum(len(m.channels) * n_steps // m.stride for m in maps))
-        sinks = [pooling.Accumulator(self.pooling) if streams else [] for _ in maps]
-        for tile in tiles(n_steps, max_steps, stride=self.network.stride, halo=self.network.halo):
-            part = x[..., tile.start : tile.stop]
-            outputs = self.network(part, torch.tensor([part.shape[-1]], device=x.device))
-            for (y, _), m, sink in zip(outputs, maps, sinks, strict=True):
-                before = tile.start // m.stride
-                stop = None if tile.last == n_steps else tile.last // m.stride - before
-                sink.append(y[..., tile.first // m.stride - before : stop])
-        if streams:
-            return torch.cat([sink.result() for sink in sinks], dim=1)
-        whole = [torch.cat(sink, dim=-1) for sink in sinks]
-        outputs = [(y, torch.tensor([y.shape[-1]], device=y.device)) for y in whole]
-        if self.pooling:
-            return torch.cat([pooling.pool(*output, self.pooling) for output in outputs], dim=1)
-        return _aligned(outputs, maps)
-
-
-class _TooLong(ValueError):
-    """A clip whose frames do not fit into memory."""
-
-
-def _check_memory(n_bytes):
-    """Refuse to collect frames that cannot fit, before the machine finds out."""
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return  # this system does not tell
-    if 2 * n_bytes > free:
-        raise _TooLong(
-            f"has frames of {n_bytes / 1e9:.1f} GB, which do not fit into memory; keep fewer "
-            "layers, cut it into AudioFile segments, or pool by mean, std or max alone"
-        )
-
-
-def finest(maps):
-    """Position of the map with the shortest stride: its frames are those of the extractor.
-
-    Parameters
-    ----------
-    maps : list of Map
-        The layers of a network.
-
-    Returns
-    -------
-    index : int
-        Position in the list.
-    """
-    return min(range(len(maps)), key=lambda i: maps[i].stride)
-
-
-def _aligned(outputs, maps):
-    """Layers of differing time steps on the finest grid: (B, C, T), and the lengths (B,).
-
-    A coarser layer repeats each of its frames; a shorter one repeats its last, and is zero
-    if it has none.
-    """
-    base = finest(maps)
-    (x, lengths), stride = outputs[base], maps[base].stride
-    at = torch.arange(x.shape[-1], device=x.device)[None]
-    aligned = []
-    for (y, n), m in zip(outputs, maps, strict=True):
-        if y.shape[-1] == 0:
-            y = y.new_zeros(*y.shape[:2], 1)
-        place = torch.minimum(at * stride // m.stride, (n - 1).clamp(min=0)[:, None])
-        y = y.gather(2, place[:, None].expand(-1, y.shape[1], -1))
-        aligned.append(y.masked_fill(n[:, None, None] == 0, 0.0))
-    return torch.cat(aligned, dim=1), lengths
 
 
 @dataclass(frozen=True)
@@ -296,7 +164,7 @@ def _run_shard(walk, clips, run, number=0):
     for wave, lengths, index in batches(clips, max_samples, ragged=ragged, failures=failures):
         try:
             values = walk(wave.to(device), lengths.to(device), max_samples)
-        except _TooLong as error:  # such a clip is alone in its batch
+        except TooLong as error:  # such a clip is alone in its batch
             _fail(ClipError(clips.rows[index[0]], clips.name(index[0]), str(error)), failures)
             continue
         if walk.pooling:

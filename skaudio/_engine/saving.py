@@ -315,8 +315,11 @@ def _check_finite(name, array):
 
 
 def _read_skops(path, skops_io):
-    trusted = [f"{kind.__module__}.{kind.__qualname__}" for kind in _known_classes().values()]
-    return skops_io.load(path, trusted=trusted)
+    from ..compare import TunedELM, TunedSVM
+    from ..compare._svm import RBFKernel
+
+    kinds = [*_known_classes().values(), TunedELM, TunedSVM, RBFKernel]
+    return skops_io.load(path, trusted=[f"{kind.__module__}.{kind.__qualname__}" for kind in kinds])
 
 
 def _read_folder(path, safetensors):

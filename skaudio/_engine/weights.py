@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-__all__ = ["load", "new_generator", "to_numpy"]
+__all__ = ["load", "new_generator", "new_seed", "to_numpy"]
 
 
 def new_generator(random_state):
@@ -29,8 +29,24 @@ def new_generator(random_state):
     return torch.Generator().manual_seed(int(seed))
 
 
+def new_seed(generator):
+    """Draw a seed for another generator.
+
+    Parameters
+    ----------
+    generator : torch.Generator
+        On the CPU.
+
+    Returns
+    -------
+    seed : int
+        At least 0.
+    """
+    return int(torch.randint(np.iinfo(np.int32).max, (), generator=generator))
+
+
 def to_numpy(network):
-    """Kernels and biases of a network in forward order.
+    """Kernels, biases and what else a network remembers, in forward order.
 
     Parameters
     ----------
@@ -42,7 +58,7 @@ def to_numpy(network):
     weights : dict of str to ndarray
         Contiguous copies.
     """
-    return {name: np.array(p.detach().cpu().numpy()) for name, p in network.named_parameters()}
+    return {name: np.array(p.detach().cpu().numpy()) for name, p in network.state_dict().items()}
 
 
 def load(network, weights):

@@ -54,7 +54,7 @@ def usable(sounds, errors):
     Returns
     -------
     sounds : Bunch
-        A new one.
+        A new one; a class without clips is gone.
     """
     if not errors:
         return sounds
@@ -62,10 +62,11 @@ def usable(sounds, errors):
     place = np.full(len(sounds.data), -1)
     place[kept] = np.arange(len(kept))
     splits = [tuple(rows[rows >= 0] for rows in (place[a], place[b])) for a, b in sounds.splits]
+    labels, target = np.unique(sounds.target[kept], return_inverse=True)
     return Bunch(
         data=[sounds.data[i] for i in kept],
-        target=sounds.target[kept],
-        target_names=sounds.target_names,
+        target=target,
+        target_names=[sounds.target_names[label] for label in labels],
         groups=None if sounds.groups is None else sounds.groups[kept],
         splits=splits,
     )
@@ -81,7 +82,7 @@ def warnings_about(sounds, rates, *, folder=None):
     rates : list of int
         Sample rates of the clips, Hz.
     folder : path-like, default=None
-        Where the class folders lie, if the set is such a folder.
+        Where the class folders lie, if no table or reader says what lies in them.
 
     Returns
     -------

@@ -12,7 +12,24 @@ from ..audio import AudioFile
 
 
 def features(task, extractor, clock, label):
-    """Yield (Z_train, Z_test) for each split; run once only where nothing is learnt."""
+    """Extract the features of each split; once for all of them where nothing is learnt.
+
+    Parameters
+    ----------
+    task : _Task
+        Has the clips, the labels and the splits.
+    extractor : transformer
+        A clone, with the seed of the draw.
+    clock : Clock
+        Takes the time.
+    label : str
+        What the progress is called.
+
+    Yields
+    ------
+    Z_train, Z_test : ndarray of shape (n_clips, n_features)
+        Features of either part.
+    """
     task.report(f"{label}: features")
     if not _learns(extractor):
         extractor.fit(task.X)
@@ -49,7 +66,20 @@ class Clock:
         self._spent = self._heard = 0.0
 
     def transform(self, extractor, X):
-        """Return ``extractor.transform(X)`` and add its time to the account."""
+        """Transform clips, and add the time to the account.
+
+        Parameters
+        ----------
+        extractor : transformer
+            A fitted one.
+        X : sequence of clips
+            What to transform.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_clips, n_features)
+            The features.
+        """
         extractor.transform(X[:1])  # what is loaded or prepared at first use is not counted
         begin = time.perf_counter()
         Z = np.asarray(extractor.transform(X))
@@ -58,7 +88,8 @@ class Clock:
         return Z
 
     @property
-    def per_hour(self):
+    def per_hour(self):  # numpydoc ignore=RT01
+        """Seconds per hour of audio."""
         return 3600 * self._spent / self._heard
 
 

@@ -33,9 +33,13 @@ def save_pictures(rows, best, names, folder):
         chart = ComparisonDisplay.from_rows(rows).plot()
     except ImportError:
         return "none, matplotlib is not installed; run `pip install skaudio[plot]`"
-    chart.figure_.savefig(folder / "compare.png", dpi=150)
-    _confusions(best, names).savefig(folder / "confusion.png", dpi=150)
-    return f"{folder / 'compare.png'}, {folder / 'confusion.png'}"
+    import matplotlib.pyplot as plt
+
+    pictures = {"compare.png": chart.figure_, "confusion.png": _confusions(best, names)}
+    for name, figure in pictures.items():
+        figure.savefig(folder / name, dpi=150)
+        plt.close(figure)
+    return ", ".join(str(folder / name) for name in pictures)
 
 
 def _confusions(row, names):
@@ -63,7 +67,7 @@ def save_winner(path, extractor, classifier, X, y, *, groups=None, random_state=
     ----------
     path : Path
         The file, with suffix ``.skops``.
-    extractor, classifier, X, y, groups, random_state
+    extractor, classifier, X, y, groups, random_state : object
         As for `refit`.
 
     Returns

@@ -76,10 +76,10 @@ def table_lines(rows, *, width=None):
     >>> row = ComparisonRow("dogs", "MFCC", "SVM", 0.71, 0.0, 0.6942, 0.0, 0.5, 1, 120, 24.3)
     >>> for line in table_lines([row], width=8):
     ...     print(line)
-    extractor  classifier   accuracy       balanced       features  s/hour
-    MFCC       SVM          0.710          0.694               120    24.3
+    extractor   classifier   accuracy       balanced       features  s/hour
+    MFCC        SVM          0.710          0.694               120    24.3
     """
-    width = 24 if width is None else width
+    width = max(len("extractor"), 24 if width is None else width)
     yield (
         f"{'extractor':{width}}   {'classifier':10}   {'accuracy':13}  {'balanced':13}  "
         "features  s/hour"

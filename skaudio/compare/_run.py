@@ -136,13 +136,24 @@ def inner_folds(y, groups=None, n_folds=3):
         What must not be on both sides of a fold. Where there are fewer than two groups the folds
         are stratified alone.
     n_folds : int, default=3
-        Number of folds; fewer if there are fewer groups.
+        Number of folds; fewer if there are fewer groups, or fewer clips of the largest class.
 
     Returns
     -------
     folds : list of (train, test), each ndarray of int
         Row numbers; shuffled by a fixed seed.
+
+    Raises
+    ------
+    ValueError
+        If each class has one clip.
     """
+    n_folds = min(n_folds, np.unique(y, return_counts=True)[1].max())
+    if n_folds < 2:
+        raise ValueError(
+            "each class has 1 clip to learn from, which leaves none to choose settings by; add "
+            "clips, or pass classifiers without settings to choose"
+        )
     n_groups = 0 if groups is None else len(np.unique(groups))
     with warnings.catch_warnings():
         # a class of fewer clips than folds is missing in some of them, which costs it points
@@ -200,7 +211,8 @@ def _job(task, digest, extractor, seeded, name, classifier):
     parts = (
         digest,
         described(extractor, leave_out={*RUNNING_PARAMETERS, *seeded}),
-        described(classifier, leave_out={*RUNNING_PARAMETERS, *drawn}),
+        # of a classifier, such as MLPClassifier, the batch size decides about what it learns
+        described(classifier, leave_out={*RUNNING_PARAMETERS, *drawn} - {"batch_size"}),
         seeds if seeded or drawn else [],
         __version__,
     )

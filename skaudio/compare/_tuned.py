@@ -2,7 +2,7 @@
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.linalg import solve
+from scipy.linalg import cho_factor, cho_solve, cholesky
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import check_cv
 from sklearn.pipeline import make_pipeline
@@ -175,7 +175,7 @@ class TunedSVM(_Tuned):
 
 def _products(A, B):
     """Inner products (n_a, n_b) and squared lengths (n_a,), (n_b,), and the number of features."""
-    return A @ B.T, np.einsum("nd,nd->n", A, A), np.einsum("nd,nd->n", B, B), A.shape[1]
+    return A @ B.T, np.einsum("ij,ij->i", A, A), np.einsum("ij,ij->i", B, B), A.shape[1]
 
 
 def _kernel(products, a, b, n_features, setting):
@@ -191,6 +191,8 @@ def _kernel(products, a, b, n_features, setting):
 
 
 def _svm_labels(K, y, C, train, valid):
+    if len(np.unique(y[train])) == 1:  # where groups or clips are few; SVC would refuse
+        return np.repeat(y[train][:1], len(y[valid]))
     svm = SVC(kernel="precomputed", C=C).fit(K[np.ix_(train, train)], y[train])
     return svm.predict(K[np.ix_(valid, train)])
 
@@ -267,11 +269,11 @@ class TunedELM(_Tuned):
         alphas = [alpha * Z.shape[1] for alpha in self.alpha]
         largest = self._machine({"n_hidden": max(self.n_hidden)})
         largest._draw(Z.shape[1])
-        # float32 features are tried in float32: the penalties are far above its rounding
+        # the wide product in the precision of the features, all sums in float64
         largest.hidden_coef_ = largest.hidden_coef_.astype(Z.dtype)
         largest.hidden_intercept_ = largest.hidden_intercept_.astype(Z.dtype)
-        H = largest._hidden(Z)
-        T = np.where(y[:, None] == self.classes_, 1, -1).astype(Z.dtype)
+        H = largest._hidden(Z).astype(np.float64)
+        T = np.where(y[:, None] == self.classes_, 1.0, -1.0)
         labels = {(n, alpha): [] for n in self.n_hidden for alpha in alphas}
         for train, valid in folds:
             scores = _ridge_scores(H[train], T[train], H[valid], self.n_hidden, alphas)
@@ -290,16 +292,28 @@ class TunedELM(_Tuned):
 def _ridge_scores(H, T, valid, sizes, alphas):
     """Yield ((size, alpha), outputs): ridge regression on the first columns of H, size by size.
 
-    coef = (H^T H + a I)^-1 H^T T = H^T (H H^T + a I)^-1 T, whichever matrix is the smaller.
+    coef = (H^T H + a I)^-1 H^T T = H^T (H H^T + a I)^-1 T, whichever matrix is the smaller. The
+    Cholesky factor of the first columns is the corner of that of all columns.
     """
-    n_samples, largest = len(H), max(sizes)
-    if n_samples >= min(sizes):
-        gram, right = H[:, :largest].T @ H[:, :largest], H.T @ T
-    for n in sizes:
-        dual = n_samples < n
-        A = H[:, :n] @ H[:, :n].T if dual else gram[:n, :n]
+    n_samples = len(H)
+    primal = [n for n in sizes if n <= n_samples]
+    if primal:
+        most = max(primal)
+        gram, right = H[:, :most].T @ H[:, :most], H[:, :most].T @ T
         for alpha in alphas:
-            regular = A.copy()
-            regular[np.diag_indices(len(A))] += alpha
-            coef = solve(regular, T if dual else right[:n], assume_a="pos", overwrite_a=True)
-            yield (n, alpha), valid[:, :n] @ (H[:, :n].T @ coef if dual else coef)
+            factor = cholesky(_plus(gram, alpha), lower=True, overwrite_a=True)
+            for n in primal:
+                coef = cho_solve((factor[:n, :n], True), right[:n])
+                yield (n, alpha), valid[:, :n] @ coef
+    for n in sizes:
+        if n > n_samples:
+            gram = H[:, :n] @ H[:, :n].T
+            for alpha in alphas:
+                dual = cho_solve(cho_factor(_plus(gram, alpha), overwrite_a=True), T)
+                yield (n, alpha), valid[:, :n] @ (H[:, :n].T @ dual)
+
+
+def _plus(gram, alpha):
+    regular = gram.copy()
+    regular[np.diag_indices(len(gram))] += alpha
+    return regular

@@ -37,7 +37,7 @@ def fetch(name, archive, top, *, data_home, download_if_missing, also=()):
     folder : Path
         The first of the folders that is not empty.
     """
-    folders = [_home(data_home) / folder for folder in (name, *also)]
+    folders = [home(data_home) / folder for folder in (name, *also)]
     for folder in folders:
         if folder.is_dir() and any(folder.iterdir()):
             return folder
@@ -87,40 +87,75 @@ def check_count(paths, name, folder):
         )
 
 
-def _home(data_home):
-    home = data_home or os.environ.get("SKAUDIO_DATA") or pooch.os_cache("skaudio")
-    return Path(home).expanduser()
+def home(data_home):
+    """Return the folder of everything that is downloaded.
+
+    Parameters
+    ----------
+    data_home : path-like or None
+        The folder. None: as in `fetch`.
+
+    Returns
+    -------
+    home : Path
+        It need not exist.
+    """
+    folder = data_home or os.environ.get("SKAUDIO_DATA") or pooch.os_cache("skaudio")
+    return Path(folder).expanduser()
+
+
+def scratch(target):
+    """Make a hidden folder next to a target, where it is completed before it is renamed.
+
+    A process that is killed leaves the folder, which is never read again.
+
+    Parameters
+    ----------
+    target : Path
+        What will be renamed.
+
+    Returns
+    -------
+    folder : TemporaryDirectory
+        Context that gives its name.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent)
+    except OSError as error:
+        raise OSError(
+            f"cannot write into {target.parent} ({error.strerror}); "
+            "pass a folder that you may write to as data_home"
+        ) from error
+
+
+def save(url, path):
+    """Download one file, with a progress bar.
+
+    Parameters
+    ----------
+    url : str
+        Its address.
+    path : Path
+        Where to write it.
+    """
+    try:
+        pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16)(url, str(path), None)
+    except OSError as error:
+        raise OSError(f"{url} could not be downloaded ({error}); try again later") from error
 
 
 def _download(url, top, expected, folder):
-    """Download and unpack next to `folder`; the finished folder is renamed in one step.
-
-    A process that is killed leaves its hidden scratch folder, which is never read again.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent)
-    except OSError as error:
-        raise OSError(
-            f"cannot write into {folder.parent} ({error.strerror}); "
-            "pass a folder that you may write to as data_home"
-        ) from error
-    with scratch as name:
+    """Download and unpack next to `folder`; the finished folder is renamed in one step."""
+    with scratch(folder) as name:
         archive, unpacked = Path(name, "archive.zip"), Path(name, folder.name)
-        _save(url, archive)
+        save(url, archive)
         _unpack(archive, top, expected, unpacked)
         try:
             unpacked.rename(folder)
         except OSError:
             if not folder.is_dir():  # otherwise another process was quicker
                 raise
-
-
-def _save(url, archive):
-    try:
-        pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16)(url, str(archive), None)
-    except OSError as error:
-        raise OSError(f"{url} could not be downloaded ({error}); try again later") from error
 
 
 def _unpack(archive, top, expected, folder):

@@ -2,5 +2,6 @@
 
 from ._mfcc import MFCCTransformer
 from ._random_cnn import RandomCNNTransformer
+from ._wav2vec import Wav2VecTransformer
 
-__all__ = ["MFCCTransformer", "RandomCNNTransformer"]
+__all__ = ["MFCCTransformer", "RandomCNNTransformer", "Wav2VecTransformer"]

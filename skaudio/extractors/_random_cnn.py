@@ -1,7 +1,8 @@
 """Randomly weighted CNNs in the designs of Pons & Serra."""
 
 from .. import frontends
-from .._engine.extract import Walk, moments
+from .._engine.extract import moments
+from .._engine.walk import Walk
 from ..base import BaseAudioTransformer
 from ..networks import frame_level, layers, sample_level, single_layer, timbral_temporal, vgg
 from ..utils.validation import check_choice, check_number, check_whole

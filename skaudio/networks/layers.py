@@ -26,6 +26,7 @@ __all__ = [
     "channels_last",
     "draw",
     "halo_of",
+    "masked_group_norm",
     "max_over_bands",
     "max_pool",
     "new_conv",
@@ -312,3 +313,37 @@ def rectified(x, lengths):
         The same tensor.
     """
     return mask(F.relu_(x), lengths)
+
+
+def masked_group_norm(x, lengths, n_groups, weight, bias, eps=1e-5):
+    """Group normalisation that sees each clip alone, as if it were cut to its length.
+
+    Parameters
+    ----------
+    x : Tensor of shape (B, C, T)
+        Maps.
+    lengths : Tensor of shape (B,), int64, or None
+        Valid frames; None if all T are.
+    n_groups : int
+        Groups of channels; each is normalised over its channels and the clip's frames.
+    weight, bias : Tensor of shape (C,), or None
+        Scale and shift that follow.
+    eps : float
+        Added to the variance.
+
+    Returns
+    -------
+    x : Tensor of shape (B, C, T)
+        Normalised maps; what stands beyond the lengths is not defined.
+    """
+    if lengths is None or bool((lengths == x.shape[2]).all()):
+        # without the check of F.group_norm, which refuses one clip of one value per group
+        return torch.group_norm(x, n_groups, weight, bias, eps)
+    beyond = torch.arange(x.shape[2], device=x.device) >= lengths[:, None, None, None]
+    grouped = x.unflatten(1, (n_groups, -1))  # (B, G, C / G, T)
+    count = grouped.shape[2] * lengths.clamp(min=1)[:, None, None, None]
+    mean = grouped.masked_fill(beyond, 0.0).sum((2, 3), keepdim=True) / count
+    centred = (grouped - mean).masked_fill(beyond, 0.0)
+    variance = centred.square().sum((2, 3), keepdim=True) / count
+    x = (centred * (variance + eps).rsqrt()).flatten(1, 2)
+    return x if weight is None else torch.addcmul(bias[:, None], x, weight[:, None])

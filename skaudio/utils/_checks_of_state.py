@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 from sklearn.base import clone
 
-from .._engine.extract import finest
+from .._engine.walk import finest
 from ._checking import assert_close, assert_same, contract, fitted, generators_unmoved, noise
 
 __all__ = [
@@ -213,6 +213,8 @@ def check_frames(estimator):
 def check_weights(estimator):
     """Check that ``weights_`` holds kernels, each before its bias, and that they are in use.
 
+    Scales and shifts of a normalisation follow the kernel whose outputs they are for.
+
     Parameters
     ----------
     estimator : BaseAudioTransformer
@@ -230,16 +232,14 @@ def check_weights(estimator):
         assert isinstance(array, np.ndarray) and array.dtype == np.float32, f"{name} is not float32"
         assert np.isfinite(array).all(), f"{name} is not finite"
         if array.ndim == 1:
-            assert kernel is not None and array.shape == kernel.shape[:1], (
+            assert kernel is not None and len(array) in kernel.shape[:2], (
                 f"{name}, of shape {array.shape}, is not the bias of what precedes it, {before}"
             )
-            kernel = None  # a second one would be no bias
         else:
-            assert array.ndim in (3, 4), (
-                f"{name} has shape {array.shape}, not (out, in, time) or (out, in, time, mel)"
+            assert array.ndim in (2, 3, 4), (
+                f"{name} has shape {array.shape}, not (out, in[, time[, mel]])"
             )
-            kernel = array
-        before = f"{name} of shape {array.shape}"
+            kernel, before = array, f"{name} of shape {array.shape}"
     wanted = estimator.transform(X)
     estimator.weights_ = {name: np.zeros_like(array) for name, array in weights.items()}
     assert not np.array_equal(estimator.transform(X), wanted), "transform does not use weights_"

@@ -132,10 +132,15 @@ def test_extended_ballroom(extended_ballroom, table):
 
 def test_urbansound8k_keeps_the_rows_of_other_designs(urbansound8k, table):
     few = ("--features", "120", "--draws", "2")
-    table("urbansound8k", "--designs", "temporal", *few)
+    table("urbansound8k", "--designs", "timbral_temporal", *few)
     rows, printed = table("urbansound8k", "--designs", "mfcc", *few)
-    assert [row["design"] for row in rows] == ["temporal", "temporal", "mfcc", "mfcc"]
-    assert "temporal" not in printed
+    assert [row["design"] for row in rows] == [
+        "timbral_temporal",
+        "timbral_temporal",
+        "mfcc",
+        "mfcc",
+    ]
+    assert "timbral_temporal" not in printed
     assert float(rows[2]["accuracy"]) > 80 and rows[2]["published"] == "65.4"
     assert [row["draws"] for row in rows] == ["2", "2", "1", "2"]
     assert rows[1]["n_features"] == "112" and not rows[1]["published"]

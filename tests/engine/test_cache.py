@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from skaudio import AudioFile, FeatureCache, MFCCTransformer, RandomCNNTransformer
-from skaudio._engine import digest, extract
+from skaudio._engine import digest, extract, walk
 from skaudio._engine.cache import KeptRows
 from tests.by_hand import noise
 
@@ -193,15 +193,15 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
 def test_an_interrupted_extraction_keeps_what_is_finished(tmp_path, monkeypatch):
     X = noise(1000, 2000, 3000)
     extractor = mfcc(memory=tmp_path, batch_size=0.05).fit(X)
-    walk, calls = extract.Walk.__call__, []
+    walked, calls = walk.Walk.__call__, []
 
     def interrupted(self, *args):
         calls.append(args)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return walk(self, *args)
+        return walked(self, *args)
 
-    monkeypatch.setattr(extract.Walk, "__call__", interrupted)
+    monkeypatch.setattr(walk.Walk, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         extractor.transform(X)
     assert len(FeatureCache(tmp_path)) == 2

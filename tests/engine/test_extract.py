@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from skaudio import MFCCTransformer, RandomCNNTransformer, frontends, read_audio
-from skaudio._engine import extract
+from skaudio._engine import extract, walk
 
 DESIGNS = [
     "vgg", "single", "timbral_temporal", "sample_level", "frame_level", "frame_level_many"
@@ -90,9 +90,9 @@ def test_tiles_do_not_show(design, pooling, rng, monkeypatch):
     ).fit(clips)
     vectors, frames = cnn.transform(clips), cnn.transform_frames(clips)
     tiled = []
-    plain = extract.Walk._tiled
+    plain = walk.Walk._tiled
     monkeypatch.setattr(
-        extract.Walk, "_tiled", lambda self, x, n: tiled.append(x) or plain(self, x, n)
+        walk.Walk, "_tiled", lambda self, x, n: tiled.append(x) or plain(self, x, n)
     )
     cnn.set_params(batch_size=8.0)
     # a quantile may be close to zero, and rounds as the map that it is taken of
@@ -174,9 +174,9 @@ def test_interruption_leaves_no_thread(clips, monkeypatch, error, method):
 PEAK = """
 import sys
 from skaudio import MFCCTransformer, RandomCNNTransformer, batching
-from skaudio._engine import extract
+from skaudio._engine import extract, walk
 batching._CHUNK_SAMPLES //= 8
-extract._BUDGET //= 8
+walk._BUDGET //= 8
 kind, path, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if kind == "mfcc":
     extractor = MFCCTransformer(sample_rate=8000, n_fft=256, hop_length=1024, n_mels=10, n_mfcc=5)

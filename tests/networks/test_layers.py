@@ -7,7 +7,14 @@ import torch.nn.functional as F
 from scipy.stats import truncnorm
 
 from skaudio import RandomCNNTransformer
-from skaudio.networks.layers import Map, draw, halo_of, max_pool, new_conv
+from skaudio.networks.layers import (
+    Map,
+    draw,
+    halo_of,
+    masked_group_norm,
+    max_pool,
+    new_conv,
+)
 
 CLIP = [np.zeros(4000, np.float32)]
 
@@ -113,3 +120,39 @@ def test_max_pool_sees_each_clip_alone(width, bands):
             if bands is not None:
                 window = window.reshape(3, -1, 4 // bands, bands).max(-1)
             np.testing.assert_array_equal(y[:, t], window.max(1))
+
+
+@pytest.mark.parametrize("n_groups", [1, 2, 6])
+@pytest.mark.parametrize("affine", [True, False])
+def test_group_norm_sees_each_clip_alone(n_groups, affine):
+    lengths = torch.tensor([20, 1, 2, 13])
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 6, 20, generator=generator, dtype=torch.float64) + 3
+    weight, bias, upstream = (
+        torch.randn(shape, generator=generator, dtype=torch.float64) for shape in (6, 6, (4, 6, 20))
+    )
+    affine = (weight.requires_grad_(), bias.requires_grad_()) if affine else (None, None)
+    cuts = [clip[None, :, :n].clone().requires_grad_() for clip, n in zip(x, lengths, strict=True)]
+    alone = [masked_group_norm(cut, None, n_groups, *affine) for cut in cuts]
+    inputs = [p for p in affine if p is not None]
+    loss = sum((y * u[:, : y.shape[2]]).sum() for y, u in zip(alone, upstream, strict=True))
+    expected = torch.autograd.grad(loss, [*cuts, *inputs])
+
+    beyond = torch.arange(20) >= lengths[:, None, None]
+    x = x.masked_fill(beyond, torch.nan).requires_grad_()
+    together = masked_group_norm(x, lengths, n_groups, *affine)
+    loss = (together * upstream).masked_fill(beyond, 0.0).sum()
+    slope, *others = torch.autograd.grad(loss, [x, *inputs])
+    for i, n in enumerate(lengths):
+        torch.testing.assert_close(together[i, :, :n], alone[i][0])
+        torch.testing.assert_close(slope[i, :, :n], expected[i][0])
+        assert not slope[i, :, n:].any()
+    torch.testing.assert_close(others, [*expected[4:]])
+
+
+def test_group_norm_of_whole_clips_is_that_of_torch():
+    x = torch.randn(2, 6, 20, generator=torch.Generator().manual_seed(0))
+    weight, bias = torch.arange(6.0), torch.ones(6)
+    expected = F.group_norm(x, 3, weight, bias, 0.1)
+    for lengths in (None, torch.tensor([20, 20])):
+        assert torch.equal(masked_group_norm(x, lengths, 3, weight, bias, 0.1), expected)

@@ -1,0 +1,234 @@
+"""Self-supervised training, the one place for all extractors that learn: crops, epochs, the best.
+
+The loop, its callbacks, early stopping and history are skorch's; here stands what sound needs:
+crops of similar length cut anew in every epoch, a schedule that knows how much time is left, and
+errors that say what went wrong.
+"""
+
+import math
+import tempfile
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..audio import ClipError
+from .device import resolve_device
+
+__all__ = ["Recipe", "train"]
+
+_UPDATES = 2000  # of a training whose number of epochs is not given
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Parameters
+    ----------
+    sample_rate : int
+        Of the waves, Hz.
+    crop_seconds, batch_seconds : float
+        Longest crop, and sound in a batch.
+    max_epochs : int or None
+        None: so many as make 2000 updates.
+    max_minutes : float or None
+        Time after which training ends. None: no limit.
+    learning_rate : float
+        Its highest value.
+    validation_fraction : float
+        Share of the clips (or groups) that is held out.
+    early_stopping : bool
+        Whether to stop after five epochs without a better validation loss.
+    callbacks : sequence of skorch callbacks or None
+        Of the user.
+    precision : {"float32", "bfloat16"}
+        Of matrix products.
+    device : str
+        Where to compute.
+    verbose : int
+        1: a progress bar.
+    """
+
+    sample_rate: int
+    crop_seconds: float
+    batch_seconds: float
+    max_epochs: int | None
+    max_minutes: float | None
+    learning_rate: float
+    validation_fraction: float
+    early_stopping: bool
+    callbacks: tuple | None
+    precision: str
+    device: str
+    verbose: int
+
+
+class Waves:
+    """Decoded clips one after the other in a scratch file, mapped into memory.
+
+    Parameters
+    ----------
+    clips : Clips
+        The clips.
+    shortest : int
+        Clips of fewer samples are left out; if all are so short, they end in zeros instead.
+    failures : list or None
+        Takes the `ClipError` of each unusable clip. None: the first one is raised.
+    """
+
+    def __init__(self, clips, shortest, failures=None):
+        self.rows, self.starts, self.loudest = [], [0], 0.0
+        self._file, short = tempfile.TemporaryFile(), []
+        for i in range(len(clips)):
+            try:
+                wave = clips[i]
+            except ClipError as error:
+                if failures is None:
+                    raise
+                failures.append(error)
+                continue
+            if len(wave) >= shortest:
+                self._add(i, wave)
+            elif not self.rows:
+                short.append((i, np.pad(wave, (0, shortest - len(wave)))))
+        if not self.rows:
+            warnings.warn(
+                f"all clips are shorter than the {shortest} samples that training needs, and were "
+                "padded with zeros; there is little to learn from them",
+                stacklevel=7,
+            )
+            for i, wave in short:
+                self._add(i, wave)
+        self._file.flush()
+        self.samples = np.memmap(self._file, np.float32, "r", shape=(self.starts[-1],))
+        self._file.close()  # the mapping stays
+
+    def _add(self, i, wave):
+        self.rows.append(i)
+        self.starts.append(self.starts[-1] + len(wave))
+        self.loudest = max(self.loudest, float(np.abs(wave).max()))
+        self._file.write(np.ascontiguousarray(wave))
+
+    def __len__(self):
+        return len(self.rows)
+
+    def lengths(self):
+        """Samples of each clip."""
+        return np.diff(self.starts)
+
+
+class Crops:
+    """Batches of crops, cut at random places, of one length in each batch.
+
+    A clip gives as many crops as it has times the longest crop, at least one. Crops of similar
+    length share a batch and are cut to its shortest, so no batch is padded.
+
+    Parameters
+    ----------
+    waves : Waves
+        All clips.
+    which : ndarray of int
+        The clips to take.
+    crop, batch : int
+        Samples of the longest crop, and of a batch.
+    seed : int
+        Of the places and the order.
+    fixed : bool
+        Whether every epoch is the same one.
+    """
+
+    def __init__(self, waves, which, crop, batch, seed, fixed):
+        self.waves, self.batch, self.fixed = waves, batch, fixed
+        self.stop = False  # ends the epoch that is running
+        self._rng, self._seed = np.random.default_rng(seed), seed
+        lengths, starts = waves.lengths()[which], np.asarray(waves.starts)[which]
+        counts = np.maximum(1, np.round(lengths / crop).astype(int))
+        self._from = np.repeat(starts, counts)
+        self._room = np.repeat(lengths, counts)
+        self._length = np.minimum(self._room, crop)
+
+    def __len__(self):
+        """Number of batches."""
+        return len(self._plan(np.random.default_rng(0)))
+
+    def _plan(self, rng):
+        """Batches of crop numbers, similar lengths together."""
+        order = rng.permutation(len(self._length))
+        order = order[np.argsort(-self._length[order], kind="stable")]
+        batches = []
+        while len(order):
+            n = max(1, self.batch // self._length[order[0]])
+            batches.append(order[:n])
+            order = order[n:]
+        return batches
+
+    def __iter__(self):
+        rng = np.random.default_rng(self._seed) if self.fixed else self._rng
+        batches = self._plan(rng)
+        for place in range(len(batches)) if self.fixed else rng.permutation(len(batches)):
+            if self.stop:
+                return
+            crops = batches[place]
+            n = self._length[crops].min()
+            first = self._from[crops] + rng.integers(0, self._room[crops] - n + 1)
+            wave = np.stack([self.waves.samples[i : i + n] for i in first])
+            yield torch.from_numpy(wave), torch.zeros(len(wave))  # skorch wants a target
+
+
+def train(task, clips, recipe, seed, *, groups=None, failures=None):
+    """Train a task on crops of clips; it ends up with the weights of its best epoch.
+
+    Parameters
+    ----------
+    task : Module
+        ``task(wave)`` of crops (B, T) gives a `Contrast`-like tuple (loss, n, n_correct), summed
+        over n predictions; ``task.shortest`` is the fewest samples it takes, ``task.reseed(seed)``
+        starts its random generator anew.
+    clips : Clips
+        Sound without labels.
+    recipe : Recipe
+        How to train.
+    seed : int
+        Of the crops, and of what the task draws.
+    groups : sequence or None
+        What must not be in both parts, training and validation, one entry per clip.
+    failures : list or None
+        Takes the errors of unusable clips. None: the first is raised.
+
+    Returns
+    -------
+    history : list of dict
+        One per epoch: ``epoch, seconds, learning_rate, train_loss, train_accuracy, valid_loss,
+        valid_accuracy``; losses in nats per prediction.
+
+    Raises
+    ------
+    ValueError
+        If the loss is no longer a number.
+    """
+    from .loop import Loop
+
+    waves = Waves(clips, task.shortest, failures)
+    if not waves.loudest:
+        warnings.warn("all clips are silent; there is nothing to learn from", stacklevel=6)
+    chosen = None if groups is None else np.asarray(groups)[waves.rows]
+    rng = np.random.default_rng(seed)
+    training, held_out = _split(len(waves), recipe.validation_fraction, chosen, rng)
+    crop = max(task.shortest, round(recipe.crop_seconds * recipe.sample_rate))
+    batch = round(recipe.batch_seconds * recipe.sample_rate)
+    crops = Crops(waves, training, crop, batch, seed, fixed=False)
+    fixed = Crops(waves, held_out, crop, batch, seed, fixed=True) if len(held_out) else None
+    epochs = recipe.max_epochs or math.ceil(_UPDATES / len(crops))
+    loop = Loop(task, crops, fixed, recipe, epochs, resolve_device(recipe.device), seed)
+    return loop.run()
+
+
+def _split(n, fraction, groups, rng):
+    """Numbers of the clips to train on, and of those held out, whole groups at a time."""
+    groups = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    n_groups = groups.max() + 1
+    n_held = min(math.ceil(fraction * n_groups), n_groups - 1) if fraction else 0
+    held = np.isin(groups, rng.permutation(n_groups)[:n_held])
+    return np.flatnonzero(~held), np.flatnonzero(held)

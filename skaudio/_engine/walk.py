@@ -1,0 +1,197 @@
+"""Rooms 3 to 5 of one extractor, walked by one batch at a time."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .. import pooling
+from ..batching import tiles
+
+__all__ = ["TooLong", "Walk", "finest", "windows"]
+
+_BUDGET = 1 << 23  # float32 numbers (32 MB, about a cache) of one batch in its widest layer
+_SMALL = 1 << 13  # numbers
+
+
+@dataclass
+class Walk:
+    """The rooms of one fitted extractor.
+
+    Parameters
+    ----------
+    frontend, network : Module
+        Rooms 3 and 4.
+    pooling : tuple of str or None
+        Room 5, spelt out. None: frames are wanted.
+    sample_rate : int
+        Of the clips, Hz.
+    window : int or None
+        Samples of the windows that longer clips are cut into. None: they are not cut.
+    """
+
+    frontend: nn.Module
+    network: nn.Module
+    pooling: tuple | None
+    sample_rate: int
+    window: int | None = None
+
+    @property
+    def width(self):
+        """Columns of the output."""
+        parts = len(pooling.part_names(self.pooling)) if self.pooling else 1
+        return parts * sum(len(m.channels) for m in self.network.maps)
+
+    def max_samples(self, batch_size):
+        """Samples of a batch: ``batch_size`` seconds, or what the memory bound allows."""
+        if batch_size is not None:
+            return max(1, round(batch_size * self.sample_rate))
+        # a sample is decoded, joined to a batch and padded, while the next one is decoded
+        return int(_BUDGET / (4 + self.network.floats_per_step / self.frontend.step))
+
+    @torch.inference_mode()
+    def __call__(self, wave, lengths, max_samples):
+        """Features (B, D) of a batch of waves (B, T).
+
+        Without pooling: frames (B, D, T') and their numbers (B,).
+        """
+        if self.window and wave.shape[1] > self.window:
+            return self._windowed(wave, lengths)
+        x, lengths = self.frontend(wave, lengths)
+        # only a clip alone in its batch can be longer than a batch should be
+        if wave.shape[1] > max_samples:
+            if self.network.halo is not None:
+                return self._tiled(x, max(1, max_samples // self.frontend.step))
+            _check_memory(
+                4 * self.network.floats_per_step * x.shape[-1],
+                "needs {} of memory at once, which is not there; pass window_seconds, or cut it "
+                "into AudioFile segments",
+            )
+        return self._pooled(self._run_network(x, lengths))
+
+    def _pooled(self, outputs):
+        if self.pooling:
+            return torch.cat([pooling.pool(*output, self.pooling) for output in outputs], dim=1)
+        return _aligned(outputs, self.network.maps)
+
+    def _windowed(self, wave, lengths):
+        """Run each clip of a batch in windows, each as if it were a clip; join their frames."""
+        clips = []
+        for row, length in zip(wave, lengths.tolist(), strict=True):
+            outputs = []
+            for start, stop in windows(length, self.window, self.network.min_steps):
+                part = row[None, start:stop]
+                n = torch.tensor([stop - start], device=wave.device)
+                outputs.append(self._run_network(*self.frontend(part, n)))
+            joined = [
+                (torch.cat([y for y, _ in layer], dim=-1), sum(n for _, n in layer))
+                for layer in zip(*outputs, strict=True)
+            ]
+            clips.append(self._pooled(joined))
+        if self.pooling:
+            return torch.cat(clips)
+        frames = nn.utils.rnn.pad_sequence([y[0].T for y, _ in clips], batch_first=True)
+        return frames.transpose(1, 2), torch.cat([n for _, n in clips])
+
+    def _run_network(self, x, lengths):
+        if len(x) > 1 or x.numel() > _SMALL:
+            return self.network(x, lengths)
+        # torch has another convolution, of other rounding, for one small input; sent as two it
+        # takes the one of batches, and a clip's features do not tell whether it came alone
+        outputs = self.network(x.expand(2, -1, -1), lengths.expand(2))
+        return [(y[:1], n[:1]) for y, n in outputs]
+
+    def _tiled(self, x, max_steps):
+        n_steps, maps = x.shape[-1], self.network.maps
+        streams = self.pooling and pooling.streams(self.pooling)
+        if not streams:
+            _check_memory(
+                4 * sum(len(m.channels) * n_steps // m.stride for m in maps),
+                "has frames of {}, which do not fit into memory; keep fewer layers, cut it into "
+                "AudioFile segments, or pool by mean, std or max alone",
+            )
+        sinks = [pooling.Accumulator(self.pooling) if streams else [] for _ in maps]
+        for tile in tiles(n_steps, max_steps, stride=self.network.stride, halo=self.network.halo):
+            part = x[..., tile.start : tile.stop]
+            outputs = self.network(part, torch.tensor([part.shape[-1]], device=x.device))
+            for (y, _), m, sink in zip(outputs, maps, sinks, strict=True):
+                before = tile.start // m.stride
+                stop = None if tile.last == n_steps else tile.last // m.stride - before
+                sink.append(y[..., tile.first // m.stride - before : stop])
+        if streams:
+            return torch.cat([sink.result() for sink in sinks], dim=1)
+        whole = [torch.cat(sink, dim=-1) for sink in sinks]
+        return self._pooled([(y, torch.tensor([y.shape[-1]], device=y.device)) for y in whole])
+
+
+class TooLong(ValueError):
+    """A clip whose frames do not fit into memory."""
+
+
+def windows(n_samples, window, shortest):
+    """Windows of a clip, one after the other; a remainder too short to stand alone is added.
+
+    Parameters
+    ----------
+    n_samples : int
+        Length of the clip.
+    window : int
+        Length of a window.
+    shortest : int
+        What a window must have.
+
+    Returns
+    -------
+    windows : list of (int, int)
+        First sample and the one after the last.
+    """
+    starts = [*range(0, n_samples, window)]
+    if len(starts) > 1 and n_samples - starts[-1] < shortest:
+        starts.pop()
+    return [*zip(starts, [*starts[1:], n_samples], strict=True)]
+
+
+def _check_memory(n_bytes, problem):
+    """Refuse what cannot fit, before the machine finds out."""
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return  # this system does not tell
+    if 2 * n_bytes > free:
+        raise TooLong(problem.format(f"{n_bytes / 1e9:.1f} GB"))
+
+
+def finest(maps):
+    """Position of the map with the shortest stride: its frames are those of the extractor.
+
+    Parameters
+    ----------
+    maps : list of Map
+        The layers of a network.
+
+    Returns
+    -------
+    index : int
+        Position in the list.
+    """
+    return min(range(len(maps)), key=lambda i: maps[i].stride)
+
+
+def _aligned(outputs, maps):
+    """Layers of differing time steps on the finest grid: (B, C, T), and the lengths (B,).
+
+    A coarser layer repeats each of its frames; a shorter one repeats its last, and is zero
+    if it has none.
+    """
+    base = finest(maps)
+    (x, lengths), stride = outputs[base], maps[base].stride
+    at = torch.arange(x.shape[-1], device=x.device)[None]
+    aligned = []
+    for (y, n), m in zip(outputs, maps, strict=True):
+        if y.shape[-1] == 0:
+            y = y.new_zeros(*y.shape[:2], 1)
+        place = torch.minimum(at * stride // m.stride, (n - 1).clamp(min=0)[:, None])
+        y = y.gather(2, place[:, None].expand(-1, y.shape[1], -1))
+        aligned.append(y.masked_fill(n[:, None, None] == 0, 0.0))
+    return torch.cat(aligned, dim=1), lengths

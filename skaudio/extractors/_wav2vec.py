@@ -1,0 +1,378 @@
+"""Features learnt from sound without labels, or read from an official checkpoint: wav2vec."""
+
+import numpy as np
+
+from .. import frontends
+from .._engine import weights
+from .._engine.train import Recipe, train
+from ..base import BaseAudioTransformer
+from ..networks import wav2vec
+from ..utils.validation import check_choice, check_number, check_whole
+
+__all__ = ["Wav2VecTransformer"]
+
+OBJECTIVES = ("infonce", "bce", "balanced")
+FEATURES = {"c": ("c",), "z": ("z",), "cz": ("c", "z")}
+
+
+class Wav2VecTransformer(BaseAudioTransformer):
+    """Features of a network that learnt, without labels, to predict the future of a sound.
+
+    An encoder turns the wave into a frame z every 10 ms, a causal aggregator turns frames into
+    context c, and for each of several steps ahead c has to tell the true z from those of other
+    moments of the clip [1]_. `fit` trains the network on the clips it is given, in a pipeline
+    those of the training fold, or reads an official checkpoint; `transform` pools z or c over
+    time.
+
+    Parameters
+    ----------
+    size : {"tiny", "base", "large"}, default="tiny"
+        "tiny" trains on a laptop in minutes: 5 encoder and 6 aggregator layers of 128 channels.
+        "base" and "large" are the networks of [1]_, of 512 channels.
+    encoder_layers, aggregator_layers : sequence of (dim, kernel, stride), default=None
+        Layers of another network. None: those of ``size``.
+    n_steps : int, default=12
+        Steps ahead that are predicted. The first is the nearest that shares no sample with c.
+    n_negatives : int, default=10
+        Other moments that each true one is told from.
+    objective : {"infonce", "bce", "balanced"}, default="infonce"
+        Cross-entropy of the true moment among all; binary cross-entropy of each, as in [1]_; or
+        the latter with the others weighted 1 / ``n_negatives``.
+    features : {"c", "z", "cz"}, default="c"
+        What is pooled: context, frames, or both side by side.
+    layer : int, default=None
+        A layer of the aggregator instead, counted from 1.
+    pooling : str or sequence of str, default="mean_std"
+        Names among mean, std, max, mean_std, mean_max, mean_std_max, quantiles (5, 25, 50, 75
+        and 95 %) and pyramid (means of 1 + 2 + 4 equal parts). Several are concatenated.
+    pretrained : str or path-like, default=None
+        Checkpoint in fairseq's or s3prl's form, or the name of a published one (see
+        `skaudio.pretrained.fairseq`). It brings its own layers.
+    sample_rate : int, default=16000
+        Rate in Hz that files are resampled to and that arrays are taken to be at.
+    window_seconds : float, default=None
+        Longer clips are cut into windows of this length, each normalised by itself, since the
+        network normalises over a whole clip and so needs it in memory. None: no window.
+    crop_seconds, batch_seconds : float, default=1.0, 16.0
+        Longest crop of a clip in training, and sound in a batch.
+    max_epochs : int, default=None
+        Passes over the training clips. None: so many as make 2000 updates, or none with
+        ``pretrained``. 0: the weights stay as they are.
+    max_minutes : float, default=None
+        Time after which training ends, its learning rate having come down by then.
+    learning_rate : float, default=2e-3
+        Highest learning rate of Adam, after a warm-up; half a cosine brings it to zero.
+    validation_fraction : float, default=0.1
+        Share of the clips (of the ``groups`` that `fit` is given) that is held out to tell which
+        epoch was the best.
+    early_stopping : bool, default=True
+        Whether to stop after five epochs that were no better.
+    callbacks : list of skorch callbacks, default=None
+        Take part in the training.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Of the matrix products in training.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last `fit`.
+    random_state : int, RandomState or None, default=None
+        Determines weights, crops and negatives. None draws fresh ones in every `fit`.
+    batch_size : float, default=None
+        Seconds of audio per batch in `transform`. None: chosen to hold memory under 1 GB.
+    device : str, default="auto"
+        "auto" (a GPU if there is one), "cpu", "cuda" or another torch device.
+    memory : str, path-like or joblib.Memory, default=None
+        Where features (not frames) are kept, so that no clip is computed twice: `FeatureCache`.
+    n_jobs : int, default=None
+        Processes for `transform`, through joblib; None follows `joblib.parallel_config`.
+    verbose : int, default=0
+        1 shows a progress bar.
+    on_error : {"raise", "skip"}, default="raise"
+        Whether an unusable clip is an error, or becomes a row of NaN and is listed in a warning.
+
+    Attributes
+    ----------
+    weights_ : dict of str to ndarray
+        Every tensor of the network, the prediction head included.
+    architecture_ : dict
+        Layers and settings of the network.
+    history_ : list of dict
+        One per epoch: ``epoch``, ``seconds``, ``learning_rate``, ``train_loss`` and
+        ``valid_loss`` (nats per prediction), ``train_accuracy``, ``valid_accuracy``.
+    loss_curve_ : list of float
+        The training losses alone.
+    n_epochs_ : int
+        Epochs of all trainings that led here.
+    n_features_out_ : int
+        Number of columns of `transform`.
+    n_features_in_ : int
+        Samples per clip, if `fit` saw a matrix.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Column names, if `fit` saw a data frame.
+
+    See Also
+    --------
+    RandomCNNTransformer : Networks that are not trained at all.
+
+    References
+    ----------
+    .. [1] S. Schneider, A. Baevski, R. Collobert, M. Auli, "wav2vec: unsupervised pre-training
+       for speech recognition", Interspeech 2019, arXiv:1904.05862.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skaudio import Wav2VecTransformer
+    >>> rng = np.random.default_rng(0)
+    >>> clips = [rng.standard_normal(n) for n in (4000, 5000, 6000)]
+    >>> wav2vec = Wav2VecTransformer(max_epochs=1, random_state=0).fit(clips)
+    >>> wav2vec.transform(clips).shape
+    (3, 256)
+    >>> sorted(wav2vec.history_[0])[-2:]
+    ['valid_accuracy', 'valid_loss']
+    """
+
+    def __init__(
+        self,
+        size="tiny",
+        *,
+        encoder_layers=None,
+        aggregator_layers=None,
+        n_steps=12,
+        n_negatives=10,
+        objective="infonce",
+        features="c",
+        layer=None,
+        pooling="mean_std",
+        pretrained=None,
+        sample_rate=16000,
+        window_seconds=None,
+        crop_seconds=1.0,
+        batch_seconds=16.0,
+        max_epochs=None,
+        max_minutes=None,
+        learning_rate=2e-3,
+        validation_fraction=0.1,
+        early_stopping=True,
+        callbacks=None,
+        precision="float32",
+        warm_start=False,
+        random_state=None,
+        batch_size=None,
+        device="auto",
+        memory=None,
+        n_jobs=None,
+        verbose=0,
+        on_error="raise",
+    ):
+        self.size = size
+        self.encoder_layers = encoder_layers
+        self.aggregator_layers = aggregator_layers
+        self.n_steps = n_steps
+        self.n_negatives = n_negatives
+        self.objective = objective
+        self.features = features
+        self.layer = layer
+        self.pooling = pooling
+        self.pretrained = pretrained
+        self.sample_rate = sample_rate
+        self.window_seconds = window_seconds
+        self.crop_seconds = crop_seconds
+        self.batch_seconds = batch_seconds
+        self.max_epochs = max_epochs
+        self.max_minutes = max_minutes
+        self.learning_rate = learning_rate
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.callbacks = callbacks
+        self.precision = precision
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.batch_size = batch_size
+        self.device = device
+        self.memory = memory
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.on_error = on_error
+
+    @classmethod
+    def _check_params(cls):
+        """Variants for the common tests."""
+        small = {
+            "encoder_layers": ((4, 10, 5), (4, 8, 4)),
+            "aggregator_layers": ((4, 2, 1), (4, 3, 1)),
+            "n_steps": 2,
+            "n_negatives": 2,
+            "crop_seconds": 0.05,
+            "batch_seconds": 0.2,
+            "max_epochs": 1,
+        }
+        return [
+            small,
+            {**small, "features": "cz", "pooling": "mean", "max_epochs": 0},
+            {**small, "layer": 1, "window_seconds": 0.2, "max_epochs": 0},
+        ]
+
+    def fit(self, X, y=None, groups=None):
+        """Train on clips without labels, or read a checkpoint.
+
+        Parameters
+        ----------
+        X : list of clips, or array of shape (n_clips, n_samples)
+            A clip is a 1-D array of samples at ``sample_rate``, a path, or an `AudioFile`.
+            Clips too short for a single prediction are left out of the training.
+        y : object, default=None
+            Ignored; here for pipelines.
+        groups : array-like of shape (n_clips,), default=None
+            What must not be both trained on and held out, such as the speaker.
+
+        Returns
+        -------
+        self : object
+            The fitted extractor. An interruption (Ctrl-C) ends the training in good order, with
+            the best weights so far.
+
+        Raises
+        ------
+        ClipError
+            (a ValueError) If a clip cannot be used and ``on_error="raise"``.
+        ValueError, TypeError
+            If X is no collection of clips, a parameter is not allowed, there is nothing to learn
+            from, or the training diverges.
+        """
+        return self._fit(X, groups=groups, go_on=self.warm_start)
+
+    def partial_fit(self, X, y=None, groups=None):
+        """Train for one more epoch, on these clips.
+
+        Parameters
+        ----------
+        X : list of clips, or array of shape (n_clips, n_samples)
+            As in `fit`.
+        y : object, default=None
+            Ignored.
+        groups : array-like of shape (n_clips,), default=None
+            As in `fit`.
+
+        Returns
+        -------
+        self : object
+            The fitted extractor.
+        """
+        first = not hasattr(self, "weights_")
+        return self._fit(X, reset=first, groups=groups, go_on=True, epochs=1)
+
+    @property
+    def learns_from_clips(self):
+        """Whether the features depend on the clips seen in `fit`."""
+        return self._epochs() != 0
+
+    def _epochs(self):
+        if self.max_epochs is None:
+            return None if self.pretrained is None else 0
+        return self.max_epochs
+
+    def _check_parameters(self):
+        check_choice("size", self.size, wav2vec.SIZES)
+        check_choice("objective", self.objective, OBJECTIVES)
+        check_choice("features", self.features, FEATURES)
+        check_choice("precision", self.precision, ("float32", "bfloat16"))
+        for name in ("n_steps", "n_negatives"):
+            check_number(name, getattr(self, name), 1)
+        check_number("layer", self.layer, 1, none=True)
+        check_number("max_epochs", self.max_epochs, 0, none=True)
+        check_number("validation_fraction", self.validation_fraction, 0, 0.9, integer=False)
+        for name in ("crop_seconds", "batch_seconds", "learning_rate"):
+            check_number(name, getattr(self, name), 1e-9, integer=False)
+        for name in ("window_seconds", "max_minutes"):
+            check_number(name, getattr(self, name), 1e-9, integer=False, none=True)
+        for name in ("encoder_layers", "aggregator_layers"):
+            layers = getattr(self, name)
+            if layers is not None:
+                check_whole(name, layers, (len(layers), 3))
+
+    def _learn(self, clips, run):
+        self.architecture_ = self._architecture()
+
+    def _architecture(self):
+        """Arguments of the network."""
+        if self.pretrained is not None:
+            return self._checkpoint().arguments
+        encoder, aggregator, skip = wav2vec.SIZES[self.size]
+        return {
+            "encoder_layers": self.encoder_layers or encoder,
+            "aggregator_layers": self.aggregator_layers or aggregator,
+            "skip_aggregator": skip,
+            "n_steps": self.n_steps,
+        }
+
+    def _checkpoint(self):
+        """Contents of the file; ValueError if it is not for this class."""
+        from ..pretrained.fairseq import KNOWN, fetch_checkpoint, read_checkpoint
+
+        known = self.pretrained in KNOWN
+        path = fetch_checkpoint(self.pretrained) if known else self.pretrained
+        checkpoint = read_checkpoint(path)
+        if checkpoint.arguments["quantizer"] is not None:
+            raise ValueError(f"{path} holds a network that quantizes; pass it to VQTransformer")
+        for name in ("encoder_layers", "aggregator_layers"):
+            wanted, found = getattr(self, name), checkpoint.arguments[name]
+            if wanted is not None and tuple(map(tuple, wanted)) != found:
+                raise ValueError(f"{name}={wanted!r}, but {path} has {found}; leave it out")
+        if self.sample_rate != checkpoint.sample_rate:
+            raise ValueError(
+                f"sample_rate={self.sample_rate}, but {path} was trained on sound of "
+                f"{checkpoint.sample_rate} Hz; pass that"
+            )
+        return checkpoint
+
+    def _train(self, network, clips, run, generator, groups=None, go_on=False, epochs=None):
+        go_on = go_on and hasattr(self, "weights_")
+        if go_on:
+            weights.load(network, {name: w.copy() for name, w in self.weights_.items()})
+        elif self.pretrained is not None:
+            weights.load(network, self._checkpoint().weights)
+        epochs = self._epochs() if epochs is None else epochs
+        history = self.history_ if go_on else []
+        if epochs != 0:
+            chosen = None if groups is None else np.asarray(groups)[list(clips.rows)]
+            task = wav2vec.Prediction(network, self.n_negatives, self.objective)
+            seed = weights.new_seed(generator)
+            recipe = self._recipe(epochs)
+            new = train(task, clips, recipe, seed, groups=chosen, failures=run.new_failures())
+            history = [*history, *({**row, "epoch": len(history) + row["epoch"]} for row in new)]
+        self.history_ = history
+        self.loss_curve_ = [row["train_loss"] for row in history]
+        self.n_epochs_ = len(history)
+
+    def _recipe(self, epochs):
+        return Recipe(
+            sample_rate=self.sample_rate,
+            crop_seconds=self.crop_seconds,
+            batch_seconds=self.batch_seconds,
+            max_epochs=epochs,
+            max_minutes=self.max_minutes,
+            learning_rate=self.learning_rate,
+            validation_fraction=self.validation_fraction,
+            early_stopping=self.early_stopping,
+            callbacks=self.callbacks,
+            precision=self.precision,
+            device=self.device,
+            verbose=self.verbose,
+        )
+
+    def _frontend(self):
+        return frontends.Chain(
+            frontends.Wave(), frontends.FitLength(self._min_samples(), None, "zero")
+        )
+
+    def _network(self, generator):
+        keep = FEATURES[self.features] if self.layer is None else (self.layer,)
+        network = wav2vec.Wav2Vec(**self.architecture_, keep=keep)
+        if generator is not None:
+            network.draw(generator)
+        return network
+
+    def _min_samples(self):
+        return wav2vec.receptive_field(self.architecture_["encoder_layers"])
+
+    def _window(self):
+        return self.window_seconds and round(self.window_seconds * self.sample_rate)

@@ -1,0 +1,468 @@
+"""Predict the future of a sound from its past: wav2vec (Schneider et al., arXiv:1904.05862).
+
+An encoder turns the wave into frames z, a causal aggregator turns these into context c, and a
+linear head predicts from c_t, for each of several steps ahead, the z that will follow, to be told
+from z of other moments. Features are z, c, or any layer of the aggregator.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .layers import Map, masked_group_norm, new_conv, numbered
+
+__all__ = ["SIZES", "Contrast", "Prediction", "Wav2Vec", "contrastive_loss", "draw_negatives"]
+
+BASE_ENCODER = ((512, 10, 5), (512, 8, 4), (512, 4, 2), (512, 4, 2), (512, 4, 2))
+
+# encoder layers, aggregator layers (dim, kernel, stride), skip connections of the aggregator
+SIZES = {
+    "tiny": (
+        tuple((128, kernel, stride) for _, kernel, stride in BASE_ENCODER),
+        tuple((128, kernel, 1) for kernel in range(2, 8)),
+        True,
+    ),
+    "base": (BASE_ENCODER, ((512, 3, 1),) * 9, False),
+    "large": (
+        (*BASE_ENCODER, (512, 1, 1), (512, 1, 1)),
+        tuple((512, kernel, 1) for kernel in range(2, 14)),
+        True,
+    ),
+}
+ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "elu": F.elu, "tanh": torch.tanh}
+EPSILON = 1e-5
+
+
+class _Norm(nn.Module):
+    """Group normalisation of a whole clip, channels and time together, one group."""
+
+    def __init__(self, dim, affine):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(dim)) if affine else None
+        self.bias = nn.Parameter(torch.empty(dim)) if affine else None
+
+    def forward(self, x, lengths):
+        return masked_group_norm(x, lengths, 1, self.weight, self.bias, EPSILON)
+
+
+class _Block(nn.Module):
+    """Convolution, normalisation, activation; causal if ``pad`` says what stands before frame 0.
+
+    Shape: (B, n_in, T) -> (B, dim, T'), T' = (T - kernel) // stride + 1, or T if padded.
+
+    Parameters
+    ----------
+    n_in, dim, kernel, stride : int
+        Of the convolution.
+    activation : str
+        In `ACTIVATIONS`.
+    bias, affine : bool
+        Whether the convolution has a bias, and the normalisation scale and shift.
+    pad : {None, "constant", "replicate"}
+        None: no padding.
+    skip : float or None
+        (output + input) times this factor. None: no skip connection.
+    """
+
+    def __init__(self, n_in, dim, kernel, stride, activation, bias, affine, pad=None, skip=None):
+        super().__init__()
+        self.conv = new_conv(n_in, dim, kernel, stride=stride, bias=bias)
+        self.norm = _Norm(dim, affine)
+        self.activation, self.pad, self.skip = ACTIVATIONS[activation], pad, skip
+        self.residual = None
+        if skip is not None and n_in != dim:
+            if pad is None:
+                self.skip = None  # as published, an encoder layer adds only what fits
+            else:
+                self.residual = new_conv(n_in, dim, 1, bias=False)
+
+    def forward(self, x, lengths):
+        padded = x
+        if self.pad:
+            padded = F.pad(x, (self.conv.kernel_size[0] - 1, 0), mode=self.pad)
+            if padded.shape[-1] == 0:
+                return x.new_zeros(len(x), self.conv.out_channels, 0), lengths
+        else:
+            lengths = _conv_lengths(lengths, self.conv)
+        y = self.activation(self.norm(self.conv(padded), lengths))
+        if self.skip is None or y.shape[-1] == 0:
+            return y, lengths
+        if self.residual is not None:
+            x = self.residual(x)
+        every = x.shape[-1] // y.shape[-1]
+        return (y + x[..., ::every][..., : y.shape[-1]]) * self.skip, lengths
+
+
+def _conv_lengths(lengths, conv):
+    return ((lengths - conv.kernel_size[0]).div(conv.stride[0], rounding_mode="floor") + 1).clamp(0)
+
+
+class _GRU(nn.GRU):
+    """Recurrent aggregator; its weights come from `Wav2Vec.draw` or from storage."""
+
+    def reset_parameters(self):
+        """Leave the random generators alone."""
+
+
+class Wav2Vec(nn.Module):
+    """Encoder, aggregator and prediction head.
+
+    Shape: (B, 1, T) -> (B, C, T') for each kept layer; T' is T after every encoder layer's
+    floor((T - kernel) / stride) + 1, which for the published encoders is about T / 160.
+
+    Parameters
+    ----------
+    encoder_layers, aggregator_layers : sequence of (dim, kernel, stride)
+        Convolutions.
+    keep : sequence of str or int
+        What is returned: "z", "c", or the number of an aggregator layer (0 is z, the last is c).
+    activation : str
+        "relu", "gelu", "elu" or "tanh".
+    log_compression : bool
+        Whether z becomes log(|z| + 1).
+    skip_encoder, skip_aggregator : bool
+        Whether layers add their input, where it is as long as their output.
+    residual_scale : float
+        A sum is multiplied by the root of this.
+    aggregator : {"cnn", "gru"}
+        Kind of aggregator.
+    gru_dim : int
+        Width of the recurrent one.
+    bias : bool
+        Whether the aggregator's convolutions have one.
+    zero_pad : bool
+        Whether zeros stand before the first frame of an aggregator layer, not copies of it.
+    affine : bool
+        Whether normalisations have scale and shift.
+    n_steps : int
+        Steps that the head predicts.
+    offset : int or "auto"
+        How many frames ahead the first of them is. "auto": so many that context and target share
+        no sample.
+    quantizer : Module or None
+        Stands between encoder and aggregator; see `skaudio.networks.vq`.
+    """
+
+    halo = None
+
+    def __init__(
+        self,
+        encoder_layers,
+        aggregator_layers,
+        *,
+        keep=("c",),
+        activation="relu",
+        log_compression=True,
+        skip_encoder=False,
+        skip_aggregator=True,
+        residual_scale=0.5,
+        aggregator="cnn",
+        gru_dim=512,
+        bias=True,
+        zero_pad=False,
+        affine=True,
+        n_steps=12,
+        offset="auto",
+        quantizer=None,
+    ):
+        super().__init__()
+        scale = math.sqrt(residual_scale)
+        self.log_compression, at, dim = log_compression, Map("z"), 1
+        # what an encoder layer adds then depends on the length of the whole batch
+        self.handles_lengths = not skip_encoder
+        self.encoder = nn.ModuleList()
+        for width, kernel, stride in encoder_layers:
+            skip = scale if skip_encoder else None
+            block = _Block(dim, width, kernel, stride, activation, False, affine, skip=skip)
+            self.encoder.append(block)
+            at, dim = at.then(kernel, stride=stride, channels=numbered(width)), width
+        maps = [at]
+        self.quantizer = quantizer
+        if aggregator == "gru":
+            self.aggregator = nn.ModuleDict({"gru": _GRU(dim, gru_dim, batch_first=True)})
+            maps.append(Map("c", numbered(gru_dim), at.stride, 0, at.right))
+            dim = gru_dim
+        else:
+            self.aggregator = nn.ModuleList()
+            pad = "constant" if zero_pad else "replicate"
+            for layer, (width, kernel, stride) in enumerate(aggregator_layers, start=1):
+                skip = scale if skip_aggregator else None
+                block = _Block(dim, width, kernel, stride, activation, bias, affine, pad, skip)
+                self.aggregator.append(block)
+                name = "c" if layer == len(aggregator_layers) else f"c{layer}"
+                at, dim = (
+                    at.then(kernel, pad=kernel - 1, channels=numbered(width), name=name),
+                    width,
+                )
+                maps.append(at)
+        target = maps[0].channels
+        self.head = nn.ParameterDict(
+            {
+                "weight": nn.Parameter(torch.empty(dim, len(target), 1, n_steps)),
+                "bias": nn.Parameter(torch.empty(len(target))),
+            }
+        )
+        receptive, self.stride = receptive_field(encoder_layers), maps[0].stride
+        self.offset = -(-receptive // self.stride) if offset == "auto" else offset
+        self.min_steps = receptive
+        self.floats_per_step = 4 * max(
+            width / math.prod(s for _, _, s in encoder_layers[: i + 1])
+            for i, (width, _, _) in enumerate(encoder_layers)
+        )
+        self.places = [{"z": 0, "c": len(maps) - 1}.get(name, name) for name in keep]
+        self.maps = [maps[place] for place in self.places]
+
+    @torch.no_grad()
+    def draw(self, generator):
+        """Fill the network as torch does by default: uniform within 1 / sqrt(fan_in).
+
+        Parameters
+        ----------
+        generator : torch.Generator
+            Source of all randomness, on the CPU.
+        """
+        for name, p in self.named_parameters():
+            if name.startswith("quantizer."):
+                continue
+            if ".norm." in name:
+                p.fill_(1.0 if name.endswith("weight") else 0.0)
+            else:
+                bound = 1 / math.sqrt(self._fan_in(name))
+                p.uniform_(-bound, bound, generator=generator)
+        if self.quantizer is not None:
+            self.quantizer.draw(generator)
+
+    def _fan_in(self, name):
+        """Inputs of a unit, which bound the weights and biases of its layer."""
+        if "gru" in name:
+            return self.aggregator["gru"].hidden_size
+        if name.startswith("head."):
+            return self.head["weight"].shape[1] * self.head["weight"].shape[3]
+        weight = self.get_parameter(f"{name.rpartition('.')[0]}.weight")
+        return weight[0].numel()
+
+    def output_lengths(self, lengths):
+        for block in self.encoder:
+            lengths = _conv_lengths(lengths, block.conv)
+        return [lengths] * len(self.places)
+
+    def encode(self, wave, lengths):
+        """Frames of waves.
+
+        Parameters
+        ----------
+        wave : Tensor of shape (B, 1, T)
+            The waves.
+        lengths : Tensor of shape (B,), int64
+            Their lengths.
+
+        Returns
+        -------
+        z : Tensor of shape (B, C, T')
+            The frames.
+        lengths : Tensor of shape (B,), int64
+            How many each clip has.
+        """
+        x = wave
+        for block in self.encoder:
+            x, lengths = block(x, lengths)
+        return (torch.log(x.abs() + 1) if self.log_compression else x), lengths
+
+    def aggregate(self, z, lengths):
+        """Context of frames.
+
+        Parameters
+        ----------
+        z : Tensor of shape (B, C, T)
+            Frames.
+        lengths : Tensor of shape (B,), int64
+            Their numbers.
+
+        Returns
+        -------
+        layers : list of Tensor of shape (B, C, T)
+            Output of each layer; the last is c.
+        """
+        if "gru" in self.aggregator:
+            return [self.aggregator["gru"](z.transpose(1, 2))[0].transpose(1, 2)]
+        layers = []
+        for block in self.aggregator:
+            z, _ = block(z, lengths)
+            layers.append(z)
+        return layers
+
+    def predict(self, c):
+        """What follows each frame, step by step.
+
+        Parameters
+        ----------
+        c : Tensor of shape (B, C, T)
+            Context.
+
+        Returns
+        -------
+        steps : Tensor of shape (B, C', T, S)
+            Step i is to resemble z after ``offset + i`` frames.
+        """
+        steps = torch.einsum("bct,cds->bdts", c, self.head["weight"][:, :, 0])
+        return steps + self.head["bias"][:, None, None]
+
+    def forward(self, x, lengths):
+        z, lengths = self.encode(x, lengths)
+        if self.quantizer is not None:
+            z = self.quantizer(z, lengths).z
+        every = [z, *(self.aggregate(z, lengths) if max(self.places) else ())]
+        return [(every[place], lengths) for place in self.places]
+
+
+def receptive_field(layers):
+    """Samples that one frame is made of.
+
+    Parameters
+    ----------
+    layers : sequence of (dim, kernel, stride)
+        Of the encoder.
+
+    Returns
+    -------
+    n_samples : int
+        465 for the published encoders.
+    """
+    n_samples = 1
+    for _, kernel, stride in reversed(layers):
+        n_samples = (n_samples - 1) * stride + kernel
+    return n_samples
+
+
+class Contrast(NamedTuple):
+    """How well the future was told from other moments.
+
+    Attributes
+    ----------
+    loss : Tensor
+        Sum over all predictions, in nats.
+    n : int
+        Number of predictions.
+    n_correct : Tensor
+        Of them, how many gave the true future the highest score.
+    """
+
+    loss: torch.Tensor
+    n: int
+    n_correct: torch.Tensor
+
+
+def draw_negatives(n_frames, n_clips, n_negatives, generator):
+    """Draw other moments of the same clip, for each frame as a target.
+
+    Parameters
+    ----------
+    n_frames : int
+        Frames of each clip, at least 2.
+    n_clips, n_negatives : int
+        Clips, and negatives of each frame.
+    generator : torch.Generator
+        On the CPU.
+
+    Returns
+    -------
+    negatives : Tensor of shape (B, N, F), int64
+        Frame numbers, never the target's own.
+    """
+    shape = (n_clips, n_negatives, n_frames)
+    others = torch.randint(n_frames - 1, shape, generator=generator)
+    return others + (others >= torch.arange(n_frames))
+
+
+def contrastive_loss(z, c_steps, negatives, offset, objective):
+    """Tell the true future from other moments of the clip (arXiv:1904.05862, equation 2).
+
+    Step i of frame t is compared with z of frame t + offset + i and with that frame's
+    negatives, by dot products. Logits come from one matrix product per step and clip, from which
+    the wanted ones are picked: nothing of size (B, N, F, C) is made.
+
+    Parameters
+    ----------
+    z : Tensor of shape (B, C, F)
+        Targets.
+    c_steps : Tensor of shape (B, C, F, S)
+        Predictions.
+    negatives : Tensor of shape (B, N, F), int64
+        For each target frame, the frames it is to be told from.
+    offset : int
+        Frames between a context and its first target.
+    objective : {"bce", "balanced", "infonce"}
+        Binary cross-entropy of all logits, the same with negatives weighted 1 / N, or
+        cross-entropy of the positive among the logits.
+
+    Returns
+    -------
+    contrast : Contrast
+        Loss, number of predictions, number of hits.
+    """
+    n_clips, _, n_frames = z.shape
+    n_steps = min(c_steps.shape[-1], n_frames - offset)
+    every = torch.arange(n_frames, device=z.device).expand(n_clips, 1, n_frames)
+    candidates = torch.cat([every, negatives.to(z.device)], dim=1)
+    loss, n, n_correct = z.new_zeros(()), 0, z.new_zeros((), dtype=torch.int64)
+    for step in range(n_steps):
+        first = offset + step
+        scores = c_steps[:, :, : n_frames - first, step].transpose(1, 2) @ z
+        logits = scores.gather(2, candidates[:, :, first:].transpose(1, 2))
+        loss = loss + _objective(logits.flatten(0, 1), objective)
+        n += logits.shape[0] * logits.shape[1]
+        with torch.no_grad():
+            best = logits[..., 1:].amax(-1) if logits.shape[-1] > 1 else -torch.inf
+            n_correct += (logits[..., 0] > best).sum()
+    return Contrast(loss, n, n_correct)
+
+
+def _objective(logits, objective):
+    """Loss of logits (n, 1 + N), the first of which is the true one; summed."""
+    if objective == "infonce":
+        return (logits.logsumexp(1) - logits[:, 0]).sum()
+    weight = 1 / (logits.shape[1] - 1) if objective == "balanced" else 1.0
+    return F.softplus(-logits[:, 0]).sum() + weight * F.softplus(logits[:, 1:]).sum()
+
+
+class Prediction(nn.Module):
+    """The task that trains a network: crops in, how well the future was told out.
+
+    Parameters
+    ----------
+    network : Wav2Vec
+        What is trained.
+    n_negatives : int
+        Other moments that each target is told from.
+    objective : str
+        As in `contrastive_loss`.
+    """
+
+    def __init__(self, network, n_negatives, objective):
+        super().__init__()
+        self.network, self.n_negatives, self.objective = network, n_negatives, objective
+        # a context, the frames that are skipped, and one target beside a negative
+        self.shortest = network.min_steps + network.offset * network.stride
+        self.generator = torch.Generator()
+
+    def reseed(self, seed):
+        """Start the draws anew.
+
+        Parameters
+        ----------
+        seed : int
+            Of the negatives, and of a quantiser's noise.
+        """
+        self.generator.manual_seed(seed)
+
+    def forward(self, wave):
+        lengths = torch.full((len(wave),), wave.shape[1], device=wave.device)
+        z, lengths = self.network.encode(wave[:, None], lengths)
+        c = self.network.aggregate(z, lengths)[-1]
+        negatives = draw_negatives(z.shape[-1], len(z), self.n_negatives, self.generator)
+        return contrastive_loss(
+            z, self.network.predict(c), negatives, self.network.offset, self.objective
+        )

@@ -1,0 +1,130 @@
+"""Rows in files and as a table."""
+
+import csv
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from skaudio.compare import ComparisonRow, read_rows, table_lines, write_rows
+
+ROW = ComparisonRow(
+    data="dogs",
+    extractor="a, with comma",
+    classifier="é",
+    accuracy=1 / 3,
+    accuracy_std=0.0,
+    balanced_accuracy=0.25,
+    balanced_accuracy_std=0.0,
+    chance=0.1,
+    draws=1,
+    n_features=120,
+    seconds_per_hour=20.0,
+    configuration="0123456789abcdef",
+    confusion=[[3, 1], [0, 5]],
+)
+SECOND = replace(
+    ROW,
+    extractor="vgg",
+    classifier="SVM",
+    accuracy=0.625,
+    accuracy_std=0.01,
+    balanced_accuracy=1.0,
+    draws=3,
+    n_features=3585,
+    seconds_per_hour=float("inf"),
+)
+
+
+def test_json_there_and_back(tmp_path):
+    path = tmp_path / "rows.json"
+    write_rows([ROW, SECOND], path)
+    assert read_rows(path) == read_rows(str(path)) == [ROW, SECOND]
+    assert [item.name for item in tmp_path.iterdir()] == ["rows.json"]
+    assert len(path.read_text().splitlines()) == 4  # brackets and a line per row
+
+
+def test_csv_there_and_back_without_confusions(tmp_path):
+    path = tmp_path / "rows.csv"
+    write_rows(iter([ROW, SECOND]), path)
+    assert read_rows(path) == [replace(row, confusion=None) for row in (ROW, SECOND)]
+    assert [item.name for item in tmp_path.iterdir()] == ["rows.csv"]
+    with open(path, newline="", encoding="utf-8") as file:
+        assert [*asdict(ROW)] == [*next(csv.reader(file)), "confusion"]
+
+
+def test_no_rows_and_no_length(tmp_path):
+    for name in ("rows.csv", "rows.json"):
+        write_rows([], tmp_path / name)
+        assert read_rows(tmp_path / name) == []
+        write_rows([replace(ROW, seconds_per_hour=float("nan"))], tmp_path / name)
+        (row,) = read_rows(tmp_path / name)
+        assert row.seconds_per_hour != row.seconds_per_hour
+
+
+def test_columns_of_other_names_are_left_out(tmp_path):
+    line = {**asdict(ROW), "machine": "mine"}
+    (tmp_path / "rows.json").write_text(json.dumps([line]))
+    assert read_rows(tmp_path / "rows.json") == [ROW]
+    with open(tmp_path / "rows.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, line)
+        writer.writeheader()
+        writer.writerow(line)
+    assert read_rows(tmp_path / "rows.csv") == [replace(ROW, confusion=None)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("rows.csv", "data,extractor\ndogs,MFCC\n"),
+        ("rows.json", "data,extractor\ndogs,MFCC\n"),
+        ("rows.json", '[{"data": "dogs"}]'),
+        ("rows.json", '{"data": "dogs"}'),
+        ("rows.json", "3"),
+    ],
+)
+def test_other_files(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=f"{name} holds no rows of a comparison"):
+        read_rows(tmp_path / name)
+
+
+def test_wrong_number_in_csv(tmp_path):
+    write_rows([ROW], tmp_path / "rows.csv")
+    (tmp_path / "rows.csv").write_text((tmp_path / "rows.csv").read_text().replace("120", "x"))
+    with pytest.raises(ValueError, match=r"rows.csv holds no rows .*'x'"):
+        read_rows(tmp_path / "rows.csv")
+
+
+def test_a_failing_write_keeps_the_file(tmp_path):
+    def failing():
+        yield ROW
+        raise KeyboardInterrupt
+
+    for name in ("rows.csv", "rows.json"):
+        write_rows([SECOND], tmp_path / name)
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(KeyboardInterrupt):
+            write_rows(failing(), tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before
+
+
+def test_table_is_aligned_and_lazy():
+    def rows():
+        yield replace(ROW, extractor="MFCC", classifier="SVM")
+        asked.append("second")
+        yield replace(SECOND, seconds_per_hour=1234.56)
+
+    asked = []
+    lines = table_lines(rows(), width=12)
+    words = ["extractor", "classifier", "accuracy", "balanced", "features", "s/hour"]
+    heading = next(lines)
+    assert heading.split() == words
+    first = next(lines)
+    assert not asked
+    (second,) = lines
+    assert first.split() == ["MFCC", "SVM", "0.333", "0.250", "120", "20.0"]
+    assert "0.625 ± 0.010" in second and "1.000 ± 0.000" in second
+    assert len(heading) == len(first) == len(second) <= 80
+    for word, value in (("classifier", "SVM"), ("accuracy", "0.333"), ("balanced", "0.250")):
+        assert heading.index(word) == first.index(value)
