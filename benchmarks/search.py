@@ -3,8 +3,8 @@
     SKAUDIO_DATA=path/to/the/sets python benchmarks/search.py
 
 Four values of C on four folds with the default RandomCNNTransformer. Each line is a process of
-its own but "again", which is the same search once more in the process before. "in searches" is
-the time beyond what the classifier takes on a ready matrix.
+its own but "again", which is the same search once more in the process before. "extractions" are
+the time beyond what the classifier takes on a ready matrix, in units of one extraction.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import _sets
 import numpy as np
@@ -27,7 +28,7 @@ FOLDS = 4
 
 
 def main():
-    """Print the table."""
+    """Measure, print the table and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--step", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--repeats", type=int, default=3, help="of all, medians are shown")
@@ -45,11 +46,17 @@ def main():
             cache = FeatureCache(folder)
             size = f"{len(cache)} rows, {cache.size / 1e6:.1f} MB"
         runs.append([float(t) for step in times.values() for t in step])
-    median = np.median(runs, axis=0)
-    extraction, classifier, plain, cold, again, restart, look_up = median
-    print("\n".join(about()))
-    print(f"\none extraction of the 400 clips    {extraction:7.2f} s")
-    print(f"classifier alone, whole search     {classifier:7.2f} s")
+    table = "\n".join(_table(np.median(runs, axis=0), size))
+    print(table)
+    (Path(__file__).parent / "results" / "search.txt").write_text(table + "\n", encoding="utf-8")
+
+
+def _table(times, size):
+    """Return the table, line by line."""
+    extraction, classifier, plain, cold, again, restart, look_up = times
+    yield from about()
+    yield f"\none extraction of the 400 clips    {extraction:7.2f} s"
+    yield f"classifier alone, whole search     {classifier:7.2f} s"
     for name, spent in (
         ("without memory", plain),
         ("with memory, first time", cold),
@@ -57,8 +64,8 @@ def main():
         ("with memory, new process", restart),
     ):
         beyond = spent - classifier
-        print(f"search {name:26}  {spent:7.2f} s, {beyond / extraction:6.2f} extractions")
-    print(f"a look-up                          {1e3 * look_up:7.3f} ms a clip; {size}")
+        yield f"search {name:26}  {spent:7.2f} s, {beyond / extraction:6.2f} extractions"
+    yield f"a look-up                          {1e3 * look_up:7.3f} ms a clip; {size}"
 
 
 def _step(name, folder):

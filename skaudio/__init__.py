@@ -30,7 +30,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "_engine.saving": ["load"],
         "audio": ["AudioFile", "ClipError", "read_audio"],
         "elm": ["ELMClassifier", "ELMRegressor"],
-        "extractors": ["MFCCTransformer", "RandomCNNTransformer", "Wav2VecTransformer"],
+        "extractors": [
+            "MFCCTransformer",
+            "RandomCNNTransformer",
+            "VQTransformer",
+            "Wav2VecTransformer",
+        ],
     },
 )
 __all__ += ["__version__"]

@@ -100,7 +100,7 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
             network = self._network(generator)
             self._train(network, clips, run, generator, **training)
             self.weights_ = weights.to_numpy(network)
-        self.n_features_out_ = self._walk(self.pooling).width
+        self.n_features_out_ = self._width()
         return self
 
     @property
@@ -236,8 +236,13 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         digest = state_digest(self, leave_out={*RUNNING_PARAMETERS, "random_state"})
         return cache.KeptRows(folder / digest, width)
 
+    def _width(self):
+        """Columns of `transform`."""
+        parts = len(pooling.part_names(pooling.resolve(self.pooling)))
+        return parts * sum(len(m.channels) for m in self._network(None).maps)
+
     def _walk(self, how):
-        network = self._network(None)
+        network = self._network(None).eval()
         if hasattr(self, "weights_"):
             weights.load(network, self.weights_)
         names = None if how is None else pooling.resolve(how)

@@ -4,11 +4,11 @@ import librosa
 import numpy as np
 import pytest
 import torch
-from by_hand import log_mel, noise
 from scipy.fft import dct
 
 from skaudio import frontends
 from skaudio.frontends import MFCC, Chain, FitLength, LogMel, Standardize, Wave
+from tests.by_hand import log_mel, noise
 
 PAPER = {"sample_rate": 12000, "n_fft": 512, "hop_length": 256, "n_mels": 96, "fmin": 0.0,
          "fmax": None, "top_db": 80.0, "pad": "reflect"}  # fmt: skip

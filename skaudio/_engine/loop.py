@@ -176,7 +176,7 @@ class _Schedule(Callback):
         return max(self._update / self.updates, spent / minutes if minutes else 0.0)
 
     def _set(self, net):
-        done = min(self._progress(), 1.0)
+        done = net.module_.progress = min(self._progress(), 1.0)
         if done < _WARM_UP:
             factor = max(done / _WARM_UP, 1e-3)
         else:

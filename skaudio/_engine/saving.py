@@ -15,7 +15,7 @@ from uuid import uuid4
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .. import __version__, pooling
+from .. import __version__
 from ..utils.validation import check_number
 
 __all__ = ["Saveable", "load", "save"]
@@ -388,14 +388,13 @@ def _check_extractor(extractor):
     extractor._check_running_parameters()
     check_number("sample_rate", extractor.sample_rate, 1)
     extractor._check_parameters()
-    parts = pooling.part_names(pooling.resolve(extractor.pooling))
     network = extractor._network(None)  # its weights take no memory until they are touched
-    wanted = [(name, f"float32 {tuple(p.shape)}") for name, p in network.named_parameters()]
+    wanted = [(name, f"float32 {tuple(p.shape)}") for name, p in network.state_dict().items()]
     found = [(name, _described(w)) for name, w in getattr(extractor, "weights_", {}).items()]
     if found != wanted:
         differing = {*found} ^ {*wanted}
         what = ", ".join(sorted({name for name, _ in differing})[:3]) or "order"
         raise ValueError(f"weights_ does not fit the parameters: {what}")
-    width = len(parts) * sum(len(m.channels) for m in network.maps)
+    width = extractor._width()
     if getattr(extractor, "n_features_out_", None) != width:
         raise ValueError(f"n_features_out_ must be {width} with these parameters")

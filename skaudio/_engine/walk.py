@@ -65,8 +65,8 @@ class Walk:
                 return self._tiled(x, max(1, max_samples // self.frontend.step))
             _check_memory(
                 4 * self.network.floats_per_step * x.shape[-1],
-                "needs {} of memory at once, which is not there; pass window_seconds, or cut it "
-                "into AudioFile segments",
+                "needs {} of memory at once, which is not there; pass window_seconds, where the "
+                "extractor has it, or cut it into AudioFile segments",
             )
         return self._pooled(self._run_network(x, lengths))
 

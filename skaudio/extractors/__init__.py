@@ -2,6 +2,7 @@
 
 from ._mfcc import MFCCTransformer
 from ._random_cnn import RandomCNNTransformer
+from ._vq import VQTransformer
 from ._wav2vec import Wav2VecTransformer
 
-__all__ = ["MFCCTransformer", "RandomCNNTransformer", "Wav2VecTransformer"]
+__all__ = ["MFCCTransformer", "RandomCNNTransformer", "VQTransformer", "Wav2VecTransformer"]

@@ -47,7 +47,8 @@ class Deltas(nn.Module):
         self.floats_per_step = 4.0 * len(channels) * (n_deltas + 1)
         if method == "savgol":
             for k in range(1, n_deltas + 1):
-                self.register_buffer(f"fit{k}", torch.from_numpy(_savgol(k)).float())
+                fit = torch.from_numpy(_savgol(k)).float()
+                self.register_buffer(f"fit{k}", fit, persistent=False)
 
     def output_lengths(self, lengths):
         if self.method == "savgol":

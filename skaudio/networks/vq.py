@@ -25,6 +25,7 @@ __all__ = [
     "KMeansQuantizer",
     "Quantized",
     "joint_codes",
+    "new_quantizer",
     "perplexity",
     "temperature",
 ]
@@ -56,6 +57,27 @@ class Quantized(NamedTuple):
     loss: torch.Tensor
     code_perplexity: torch.Tensor
     prob_perplexity: torch.Tensor | None = None
+
+
+def new_quantizer(kind, dim, n_codes, n_groups, **options):
+    """Make a quantiser.
+
+    Parameters
+    ----------
+    kind : {"gumbel", "kmeans", "ema"}
+        Which.
+    dim, n_codes, n_groups : int
+        Channels, codes of a group, and groups.
+    **options
+        Of that kind.
+
+    Returns
+    -------
+    quantizer : GumbelQuantizer, KMeansQuantizer or EMAQuantizer
+        With undrawn weights.
+    """
+    kinds = {"gumbel": GumbelQuantizer, "kmeans": KMeansQuantizer, "ema": EMAQuantizer}
+    return kinds[kind](dim, n_codes, n_groups, **options)
 
 
 def perplexity(probabilities):
@@ -177,6 +199,20 @@ class _Quantizer(nn.Module):
         valid = _valid(z, lengths)
         return _clips(self._codes(z, lengths, valid), valid)
 
+    def codebook(self):
+        """Vectors of the codes.
+
+        Returns
+        -------
+        table : Tensor of shape (G, V, D)
+            Group by group; a shared table is repeated.
+        """
+        return self._table().transpose(0, 1).expand(self.n_groups, -1, -1)
+
+    def _table(self):
+        """Vectors (V, 1 or G, D)."""
+        return self.table
+
     def _frames(self, z, valid):
         """Valid frames (N, G, D) of z (B, C, T), clip after clip."""
         return z.transpose(1, 2)[valid].unflatten(1, (self.n_groups, self.width))
@@ -221,6 +257,9 @@ class GumbelQuantizer(_Quantizer):
         self.projection = nn.ModuleList(_Linear(*pair) for pair in pairwise(widths))
         self.table = nn.Parameter(torch.empty(1, self.n_tables * n_codes, self.width))
 
+    def _table(self):
+        return self.table.view(self.n_tables, self.n_codes, self.width).transpose(0, 1)
+
     def _fill(self, generator):
         if len(self.projection) == 1:
             self.projection[0].weight.normal_(generator=generator)
@@ -234,7 +273,7 @@ class GumbelQuantizer(_Quantizer):
     def forward(self, z, lengths=None, *, temperature=2.0, generator=None):
         valid = _valid(z, lengths)
         logits = self._logits(z, valid)
-        table = self.table.view(self.n_tables, self.n_codes, self.width).transpose(0, 1)
+        table = self._table()
         codes = nearest = logits.argmax(-1)
         if self.training:
             # Gumbel noise is -ln(-ln u), 0 <= u < 1; where u is 0 the code just cannot win

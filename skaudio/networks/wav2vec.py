@@ -6,6 +6,7 @@ from z of other moments. Features are z, c, or any layer of the aggregator.
 """
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,14 @@ from torch import nn
 
 from .layers import Map, masked_group_norm, new_conv, numbered
 
-__all__ = ["SIZES", "Contrast", "Prediction", "Wav2Vec", "contrastive_loss", "draw_negatives"]
+__all__ = [
+    "SIZES",
+    "Contrast",
+    "Prediction",
+    "Wav2Vec",
+    "contrastive_loss",
+    "draw_negatives",
+]
 
 BASE_ENCODER = ((512, 10, 5), (512, 8, 4), (512, 4, 2), (512, 4, 2), (512, 4, 2))
 
@@ -119,6 +127,8 @@ class Wav2Vec(nn.Module):
         Convolutions.
     keep : sequence of str or int
         What is returned: "z", "c", or the number of an aggregator layer (0 is z, the last is c).
+        With a quantiser also, alone, "codes": their numbers, a channel for each group; or
+        "one_hot": a channel for each code of each group, 1 where it is.
     activation : str
         "relu", "gelu", "elu" or "tanh".
     log_compression : bool
@@ -212,8 +222,17 @@ class Wav2Vec(nn.Module):
             width / math.prod(s for _, _, s in encoder_layers[: i + 1])
             for i, (width, _, _) in enumerate(encoder_layers)
         )
-        self.places = [{"z": 0, "c": len(maps) - 1}.get(name, name) for name in keep]
+        self.spelt = keep[0] if keep[0] in ("codes", "one_hot") else None
+        self.places = [{"z": 0, "c": len(maps) - 1, self.spelt: 0}.get(name, name) for name in keep]
         self.maps = [maps[place] for place in self.places]
+        if self.spelt:
+            self.maps = [replace(self.maps[0], name="", channels=self._spelt_channels())]
+
+    def _spelt_channels(self):
+        n_groups, n_codes = self.quantizer.n_groups, self.quantizer.n_codes
+        if self.spelt == "codes":
+            return tuple(f"group{g}" for g in range(n_groups))
+        return tuple(f"group{g}_code{v}" for g in range(n_groups) for v in range(n_codes))
 
     @torch.no_grad()
     def draw(self, generator):
@@ -312,6 +331,11 @@ class Wav2Vec(nn.Module):
 
     def forward(self, x, lengths):
         z, lengths = self.encode(x, lengths)
+        if self.spelt:
+            codes = self.quantizer.encode(z, lengths)
+            if self.spelt == "one_hot":
+                codes = F.one_hot(codes, self.quantizer.n_codes).flatten(2)
+            return [(codes.transpose(1, 2).float(), lengths)]
         if self.quantizer is not None:
             z = self.quantizer(z, lengths).z
         every = [z, *(self.aggregate(z, lengths) if max(self.places) else ())]
@@ -447,6 +471,7 @@ class Prediction(nn.Module):
         # a context, the frames that are skipped, and one target beside a negative
         self.shortest = network.min_steps + network.offset * network.stride
         self.generator = torch.Generator()
+        self.progress = 0.0  # of the training, 0 to 1
 
     def reseed(self, seed):
         """Start the draws anew.
@@ -461,8 +486,17 @@ class Prediction(nn.Module):
     def forward(self, wave):
         lengths = torch.full((len(wave),), wave.shape[1], device=wave.device)
         z, lengths = self.network.encode(wave[:, None], lengths)
+        asked = 0.0
+        if self.network.quantizer is not None:
+            # from 2 to 0.5 over seven tenths of the training, as published
+            temperature = max(2 * 0.25 ** (self.progress / 0.7), 0.5)
+            quantized = self.network.quantizer(
+                z, lengths, temperature=temperature, generator=self.generator
+            )
+            z, asked = quantized.z, quantized.loss
         c = self.network.aggregate(z, lengths)[-1]
         negatives = draw_negatives(z.shape[-1], len(z), self.n_negatives, self.generator)
-        return contrastive_loss(
+        contrast = contrastive_loss(
             z, self.network.predict(c), negatives, self.network.offset, self.objective
         )
+        return contrast._replace(loss=contrast.loss + asked * contrast.n)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
-from spies import Loudness, SpyClassifier
 
 from skaudio.compare import compare_extractors
+from tests.compare.spies import Loudness, SpyClassifier
 
 
 @pytest.fixture(autouse=True)

@@ -10,12 +10,12 @@ from numpy.testing import assert_array_equal
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from spies import SpyClassifier
 
 from skaudio import ELMClassifier, MFCCTransformer, RandomCNNTransformer, load
 from skaudio.compare import ComparisonRow, TunedELM, TunedSVM, inner_folds, refit, standard_svm
 from skaudio.compare._report import save_pictures, save_winner
 from skaudio.datasets import make_sounds
+from tests.compare.spies import SpyClassifier
 
 ROW = ComparisonRow(
     "dogs", "MFCC", "SVM", 0.7, 0.0, 0.6, 0.0, 0.5, 1, 120, 24.3, "", [[3, 1], [2, 4]]

@@ -16,7 +16,6 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from spies import LearntLoudness, Loudness, SpyClassifier, UnknownLoudness
 
 from skaudio import AudioFile, MFCCTransformer, RandomCNNTransformer
 from skaudio.compare import (
@@ -29,6 +28,7 @@ from skaudio.compare import (
     standard_extractors,
 )
 from skaudio.compare._features import _seconds as seconds
+from tests.compare.spies import LearntLoudness, Loudness, SpyClassifier, UnknownLoudness
 
 MFCC = MFCCTransformer(sample_rate=100, n_fft=64, hop_length=32, n_mels=20)
 

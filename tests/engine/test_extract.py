@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from skaudio import MFCCTransformer, RandomCNNTransformer, frontends, read_audio
-from skaudio._engine import extract, walk
+from skaudio._engine import walk
 
 DESIGNS = [
     "vgg", "single", "timbral_temporal", "sample_level", "frame_level", "frame_level_many"
@@ -104,7 +104,7 @@ def test_tiles_do_not_show(design, pooling, rng, monkeypatch):
 
 
 def test_frames_that_cannot_fit_are_refused(rng, monkeypatch):
-    monkeypatch.setattr(extract.os, "sysconf", lambda name: 10)
+    monkeypatch.setattr(walk.os, "sysconf", lambda name: 10)
     clips = [rng.standard_normal(500), rng.standard_normal(30_000)]
     cnn = RandomCNNTransformer(
         "sample_level",

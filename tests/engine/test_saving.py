@@ -290,7 +290,7 @@ def test_only_fitted_estimators_of_skaudio_are_saved(tmp_path, clips):
         ("odd_", np.ones(2, np.longdouble)),
         ("odd_", b"bytes"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_what_is_no_data_is_refused(tmp_path, cnn, name, value):
     setattr(cnn, name, value)

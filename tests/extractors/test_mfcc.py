@@ -3,9 +3,9 @@
 import librosa
 import numpy as np
 import pytest
-from by_hand import noise
 
 from skaudio import MFCCTransformer, read_audio
+from tests.by_hand import noise
 
 pytestmark = pytest.mark.filterwarnings("ignore:n_fft=:UserWarning")  # librosa's
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from by_hand import assert_means, conv, kernels_and_biases, log_mel, max_pool, noise, relu
 
 from skaudio import RandomCNNTransformer
+from tests.by_hand import assert_means, conv, kernels_and_biases, log_mel, max_pool, noise, relu
 
 CLIP = noise(2000)
 SPECTROGRAM = {"sample_rate": 12000, "n_fft": 512, "hop_length": 256, "n_mels": 96}

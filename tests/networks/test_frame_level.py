@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from by_hand import RATE, assert_means, conv, kernels_and_biases, max_pool, noise, relu, same
 
 from skaudio import RandomCNNTransformer
 from skaudio.networks.frame_level import MANY_KERNELS, SINGLE_KERNEL, FrameLevel
+from tests.by_hand import RATE, assert_means, conv, kernels_and_biases, max_pool, noise, relu, same
 
 N = 4
 KERNELS = {"frame_level": (512,), "frame_level_many": (512, 256, 128, 64, 32)}

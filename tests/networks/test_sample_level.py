@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from by_hand import RATE, assert_means, conv, kernels_and_biases, max_pool, noise, relu
 
 from skaudio import RandomCNNTransformer
 from skaudio.networks.sample_level import SampleLevel
+from tests.by_hand import RATE, assert_means, conv, kernels_and_biases, max_pool, noise, relu
 
 PAPER_LENGTHS = {
     350_000: [116_666, 38_888, 12_962, 4320, 1440, 480, 160],

@@ -2,10 +2,19 @@
 
 import pytest
 import torch
-from by_hand import RATE, assert_means, conv, kernels_and_biases, log_mel, max_pool, noise, relu
 
 from skaudio import RandomCNNTransformer
 from skaudio.networks.single_layer import SingleLayer
+from tests.by_hand import (
+    RATE,
+    assert_means,
+    conv,
+    kernels_and_biases,
+    log_mel,
+    max_pool,
+    noise,
+    relu,
+)
 
 
 @pytest.mark.parametrize(("kernel", "places"), [((7, 86), 11), ((7, 96), 1)], ids=str)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from by_hand import RATE, assert_means, conv, kernels_and_biases, log_mel, noise, relu, same
 
 from skaudio import RandomCNNTransformer
 from skaudio.networks.timbral_temporal import PAPER_TEMPORAL_KERNELS, TimbralTemporal
+from tests.by_hand import RATE, assert_means, conv, kernels_and_biases, log_mel, noise, relu, same
 
 N = 8
 TIMBRAL = [(7, 86, N), (3, 86, 2 * N), (1, 86, 4 * N), (7, 38, N), (3, 38, 2 * N), (1, 38, 4 * N)]

@@ -3,11 +3,20 @@
 import numpy as np
 import pytest
 import torch
-from by_hand import RATE, assert_means, conv, elu, kernels_and_biases, log_mel, max_pool, noise
 
 from skaudio import RandomCNNTransformer
 from skaudio.networks import vgg
 from skaudio.networks.vgg import PAPER_POOLS, VGG
+from tests.by_hand import (
+    RATE,
+    assert_means,
+    conv,
+    elu,
+    kernels_and_biases,
+    log_mel,
+    max_pool,
+    noise,
+)
 
 GENTLE_POOLS = ((2, 2), (2, 3), (2, 2), (2, 2), (4, 4))
 

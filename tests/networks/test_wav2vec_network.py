@@ -40,6 +40,8 @@ def by_hand(network, wave, keep, **options):
         x = y
     if options.get("log_compression", True):
         x = (x.abs() + 1).log()
+    if "quantized" in options:
+        x = options["quantized"][None]
     layers = [x]
     for i, (_, kernel, _) in enumerate(options["aggregator"]):
         mode = "constant" if options.get("zero_pad") else "replicate"

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from broken_extractors import CASES, SMALL, Float64
 
 from skaudio import MFCCTransformer, RandomCNNTransformer
 from skaudio.audio import Clips
@@ -16,6 +15,7 @@ from skaudio.utils import estimator_checks
 from skaudio.utils._checking import noise
 from skaudio.utils._checks_of_clips import RAGGED
 from skaudio.utils.estimator_checks import audio_checks, check_audio_estimator, check_instances
+from tests.utils.broken_extractors import CASES, SMALL, Float64
 
 
 @pytest.mark.parametrize(("check", "broken", "message"), CASES)
