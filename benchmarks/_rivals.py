@@ -173,8 +173,6 @@ class WaveMiniRocket(_Rival):
         Number of features, rounded down to a multiple of 84.
     n_jobs : int, default=None
         Threads.
-    random_state : int, default=None
-        Chooses the training clips that thresholds are taken from.
 
     Attributes
     ----------
@@ -197,13 +195,11 @@ class WaveMiniRocket(_Rival):
         max_seconds=3.0,
         n_kernels=10_000,
         n_jobs=None,
-        random_state=None,
     ):
         self.sample_rate = sample_rate
         self.max_seconds = max_seconds
         self.n_kernels = n_kernels
         self.n_jobs = n_jobs
-        self.random_state = random_state
 
     def fit(self, X, y=None):
         """Take thresholds and the common length from the clips."""
@@ -214,7 +210,7 @@ class WaveMiniRocket(_Rival):
         rocket = MiniRocket(
             self.n_kernels,
             n_jobs=effective_n_jobs(self.n_jobs),
-            random_state=self.random_state,
+            random_state=0,  # it only picks the clips that thresholds are taken from
         )
         self.rocket_ = rocket.fit(_equal_lengths(waves, self.n_samples_))
         return self
