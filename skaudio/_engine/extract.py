@@ -92,21 +92,23 @@ def extract(walk, clips, run, min_samples=1, kept=None):
         A skipped clip has NaN, or no frame.
     """
     if walk.pooling:
-        features = np.full((len(clips), walk.width), np.nan, dtype=np.float32)
+        features = np.empty((len(clips), walk.width), dtype=np.float32)
     else:
         features = [np.empty((0, walk.width), dtype=np.float32)] * len(clips)
-    failures, short = [], {}
+    failures, short, skipped = [], {}, np.ones(len(clips), dtype=bool)
     with _progress_bar(len(clips), run.verbose) as bar:
         samples = 0
         for part in _parts(walk, clips, run) if kept is None else _with(kept, walk, clips, run):
             for i, values, length in zip(part.index, part.values, part.lengths, strict=True):
-                features[i] = values
+                features[i], skipped[i] = values, False
                 samples += length
                 if length < min_samples:
                     short[i] = length
             failures += part.failures
             bar.update(len(part.index) + len(part.failures))
             _show_audio(bar, samples / walk.sample_rate)
+    if walk.pooling:
+        features[skipped] = np.nan
     _warn_short(clips, short, min_samples, walk.sample_rate)
     _warn_skipped(failures, len(clips))
     return features

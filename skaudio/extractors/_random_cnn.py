@@ -313,7 +313,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
         if self.design == "single" and self.kernel[1] > self.n_mels:
             raise ValueError(f"kernel={self.kernel} is taller than the {self.n_mels} mel bands")
         self._kept_layers()
-        shortest = self._network(None).min_steps
+        shortest = self._min_steps()
         check_number("fixed_length", self.fixed_length, shortest, none=True)
 
     def _kept_layers(self):
@@ -361,7 +361,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
             stages.append(frontends.Standardize())
         elif self.normalize == "dataset":
             stages.append(frontends.Standardize(self.input_mean_, self.input_scale_))
-        shortest = self._network(None).min_steps
+        shortest = self._min_steps()
         return frontends.Chain(
             *stages, frontends.FitLength(shortest, self.fixed_length, self.short)
         )
@@ -388,6 +388,14 @@ class RandomCNNTransformer(BaseAudioTransformer):
             layers.draw(network, generator)
         return network
 
+    def _min_steps(self):
+        """Shortest input that the network reads; most designs tell without being built."""
+        told = dict.fromkeys(BLOCKS, timbral_temporal.TimbralTemporal)
+        told |= {"vgg": vgg.VGG, "sample_level": sample_level.SampleLevel}
+        if self.design in told:
+            return told[self.design].min_steps
+        return self._network(None).min_steps
+
     def _min_samples(self):
-        shortest = self._network(None).min_steps
+        shortest = self._min_steps()
         return shortest if self.design in WAVEFORM_DESIGNS else (shortest - 1) * self.hop_length
