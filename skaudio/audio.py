@@ -331,11 +331,12 @@ class Clips(Sequence):
         ClipError
             If a file cannot be opened, or an array is no clip or not finite.
         """
+        item = self.items[i]
+        if isinstance(item, str | os.PathLike) and _looks_readable(item):
+            return  # most clips, in a third of the time it takes to open them
         file = self.file(i)
         if file is None:
             self[i]
-            return
-        if _looks_readable(file.path):  # in a third of the time it takes to open it
             return
         try:
             _check_readable(file.path)

@@ -160,7 +160,8 @@ class KeptRows:
             key = (path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
             row = _recent.get(key)
             if row is None:
-                row = self._parsed(Path(path).read_bytes(), digest)
+                with open(path, "rb", buffering=0) as file:
+                    row = self._parsed(file.read(), digest)
                 _recent.put(key, row)
         except OSError:
             return None

@@ -69,6 +69,9 @@ def clip_digest(clips, i):
     ClipError
         If an array is no clip.
     """
+    item = clips.items[i]
+    if isinstance(item, str | os.PathLike):
+        return file_digest(item)
     file = clips.file(i)
     if file is None:
         return hashlib.sha256(np.ascontiguousarray(clips[i])).hexdigest()[:32]

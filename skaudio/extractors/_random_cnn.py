@@ -389,7 +389,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
         return network
 
     def _min_steps(self):
-        """Shortest input that the network reads; most designs tell without being built."""
+        """Shortest input of the network; most designs tell without being built."""
         told = dict.fromkeys(BLOCKS, timbral_temporal.TimbralTemporal)
         told |= {"vgg": vgg.VGG, "sample_level": sample_level.SampleLevel}
         if self.design in told:
