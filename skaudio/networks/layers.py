@@ -13,6 +13,7 @@ A network is a module called as ``network(x, lengths)`` with x (B, C, T) that re
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +35,8 @@ __all__ = [
     "pooled_lengths",
     "rectified",
 ]
+
+_SMALL = 1 << 20  # weights of a network that is remembered once it is drawn
 
 
 @dataclass(frozen=True)
@@ -218,14 +221,30 @@ def draw(network, generator):
     generator : torch.Generator
         Source of all randomness, on the CPU.
     """
-    for parameter in network.parameters():
-        if parameter.ndim == 1:
-            parameter.zero_()
-        else:
-            scale = (2.6 / parameter[0].numel()) ** 0.5
-            nn.init.trunc_normal_(
-                parameter, std=scale, a=-2 * scale, b=2 * scale, generator=generator
-            )
+    parameters = list(network.parameters())
+    shapes = tuple(tuple(parameter.shape) for parameter in parameters)
+    # a search draws the same small network for every setting and fold
+    small = sum(parameter.numel() for parameter in parameters) <= _SMALL
+    drawn = _remembered if small else _drawn
+    tensors, state = drawn(shapes, generator.get_state().numpy().tobytes())
+    for parameter, tensor in zip(parameters, tensors, strict=True):
+        parameter.copy_(tensor)
+    generator.set_state(state)
+
+
+def _drawn(shapes, state):
+    """Tensors of these shapes from a generator in this state, and its state afterwards."""
+    generator = torch.Generator()
+    generator.set_state(torch.frombuffer(bytearray(state), dtype=torch.uint8))
+    tensors = [torch.zeros(shape) for shape in shapes]
+    for tensor in tensors:
+        if tensor.ndim > 1:
+            scale = (2.6 / tensor[0].numel()) ** 0.5
+            nn.init.trunc_normal_(tensor, std=scale, a=-2 * scale, b=2 * scale, generator=generator)
+    return tensors, generator.get_state()
+
+
+_remembered = lru_cache(maxsize=4)(_drawn)
 
 
 def pooled_lengths(lengths, width):
