@@ -6,7 +6,7 @@ from .. import frontends
 from .._engine import weights
 from .._engine.train import Recipe, train
 from ..base import BaseAudioTransformer
-from ..networks import vq, wav2vec
+from ..networks import contrastive, vq, wav2vec
 from ..utils.validation import check_choice, check_number, check_whole
 
 OBJECTIVES = ("infonce", "bce", "balanced")
@@ -144,7 +144,7 @@ class _PredictiveTransformer(BaseAudioTransformer):
         history = self.history_ if go_on else []
         if epochs != 0:
             chosen = None if groups is None else np.asarray(groups)[list(clips.rows)]
-            task = wav2vec.Prediction(network, self.n_negatives, self.objective)
+            task = contrastive.Prediction(network, self.n_negatives, self.objective)
             seed = weights.new_seed(generator)
             recipe = self._recipe(epochs)
             new = train(task, clips, recipe, seed, groups=chosen, failures=run.new_failures())

@@ -22,6 +22,7 @@ from torch import nn
 from ..frontends import mask
 
 __all__ = [
+    "ACTIVATIONS",
     "Map",
     "as_image",
     "channels_last",
@@ -37,6 +38,13 @@ __all__ = [
 ]
 
 _SMALL = 1 << 20  # weights of a network that is remembered once it is drawn
+
+
+def _relu(x):
+    return F.relu(x, inplace=not torch.is_grad_enabled())
+
+
+ACTIVATIONS = {"relu": _relu, "gelu": F.gelu, "elu": F.elu, "tanh": torch.tanh}
 
 
 @dataclass(frozen=True)
@@ -122,32 +130,49 @@ def numbered(n):
     return tuple(str(i) for i in range(n))
 
 
-class _Undrawn:
+class Undrawn:
     """Makes a layer of torch leave its weights undrawn, and the random generators alone."""
 
     def reset_parameters(self):
         """`draw` or stored weights will fill them."""
 
 
-class ImageConv(_Undrawn, nn.Conv2d):
+class ImageConv(Undrawn, nn.Conv2d):
     """2-D convolution."""
 
 
-class TimeConv(_Undrawn, nn.Conv1d):
+class TimeConv(Undrawn, nn.Conv1d):
     """1-D convolution that keeps channels last in memory: the fast layout on a processor.
 
     One input channel: a matrix product of overlapping windows. Several: a 2-D convolution of
-    width 1.
+    width 1, whose stride s over C channels becomes a stride of 1 over s C.
     """
 
     def forward(self, x):
+        (kernel,), (stride,), (padding,) = self.kernel_size, self.stride, self.padding
         if self.in_channels == 1:
-            x = F.pad(x, 2 * self.padding)
-            windows = x[:, 0].unfold(1, self.kernel_size[0], self.stride[0])
-            return F.linear(windows, self.weight[:, 0], self.bias).transpose(1, 2)
-        x, weight = channels_last(x), channels_last(self.weight)
-        stride, padding = (self.stride[0], 1), (self.padding[0], 0)
-        return F.conv2d(x, weight, self.bias, stride=stride, padding=padding)[..., 0]
+            windows = F.pad(x, (padding, padding))[:, 0].unfold(1, kernel, stride)
+            # rows of taps: then the gradient of the kernels, too, is a product of the fast kind
+            weight = self.weight[:, 0].t().contiguous().t()
+            return F.linear(windows, weight, self.bias).transpose(1, 2)
+        weight = self.weight
+        if stride > 1:
+            x, weight = _strides_as_channels(x, weight, stride, padding)
+            padding = 0
+        x, weight = channels_last(x), channels_last(weight)
+        return F.conv2d(x, weight, self.bias, padding=(padding, 0)).squeeze(3)
+
+
+def _strides_as_channels(x, weight, stride, padding):
+    """Input and kernels of the convolution of stride 1 with the same output, without a copy."""
+    kernel, taps = weight.shape[2], -(-weight.shape[2] // stride)
+    steps = (x.shape[2] + 2 * padding - kernel) // stride + taps
+    lack = stride * steps - x.shape[2] - padding
+    if padding or lack > 0:
+        x = F.pad(x, (padding, max(lack, 0)))
+    x = x.transpose(1, 2)[:, : stride * steps].unflatten(1, (steps, stride)).flatten(2)
+    weight = F.pad(weight, (0, taps * stride - kernel)).unflatten(2, (taps, stride))
+    return x.transpose(1, 2), weight.permute(0, 3, 1, 2).flatten(1, 2)
 
 
 def channels_last(x):
@@ -163,9 +188,7 @@ def channels_last(x):
     image : Tensor of shape (B, C, T, 1)
         Where a size is 1 torch does not care for the stride, but goes by it to tell layouts.
     """
-    n, channels, steps = x.shape
-    x = x.transpose(1, 2).contiguous()
-    return x.as_strided((n, channels, steps, 1), (steps * channels, 1, channels, channels))
+    return x.transpose(1, 2).contiguous().unsqueeze(2).permute(0, 3, 1, 2)
 
 
 def as_image(x):
@@ -357,7 +380,7 @@ def masked_group_norm(x, lengths, n_groups, weight, bias, eps=1e-5):
     """
     if lengths is None or bool((lengths == x.shape[2]).all()):
         # without the check of F.group_norm, which refuses one clip of one value per group
-        return torch.group_norm(x, n_groups, weight, bias, eps)
+        return torch.group_norm(channels_last(x), n_groups, weight, bias, eps).squeeze(3)
     beyond = torch.arange(x.shape[2], device=x.device) >= lengths[:, None, None, None]
     grouped = x.unflatten(1, (n_groups, -1))  # (B, G, C / G, T)
     count = grouped.shape[2] * lengths.clamp(min=1)[:, None, None, None]

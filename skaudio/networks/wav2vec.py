@@ -7,22 +7,15 @@ from z of other moments. Features are z, c, or any layer of the aggregator.
 
 import math
 from dataclasses import replace
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .layers import Map, masked_group_norm, new_conv, numbered
+from .contrastive import contrastive_loss
+from .layers import ACTIVATIONS, Map, Undrawn, masked_group_norm, new_conv, numbered
 
-__all__ = [
-    "SIZES",
-    "Contrast",
-    "Prediction",
-    "Wav2Vec",
-    "contrastive_loss",
-    "draw_negatives",
-]
+__all__ = ["SIZES", "Wav2Vec", "contrastive_loss", "receptive_field"]
 
 BASE_ENCODER = ((512, 10, 5), (512, 8, 4), (512, 4, 2), (512, 4, 2), (512, 4, 2))
 
@@ -40,7 +33,6 @@ SIZES = {
         True,
     ),
 }
-ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "elu": F.elu, "tanh": torch.tanh}
 EPSILON = 1e-5
 
 
@@ -108,11 +100,8 @@ def _conv_lengths(lengths, conv):
     return ((lengths - conv.kernel_size[0]).div(conv.stride[0], rounding_mode="floor") + 1).clamp(0)
 
 
-class _GRU(nn.GRU):
-    """Recurrent aggregator; its weights come from `Wav2Vec.draw` or from storage."""
-
-    def reset_parameters(self):
-        """Leave the random generators alone."""
+class _GRU(Undrawn, nn.GRU):
+    """Recurrent aggregator."""
 
 
 class Wav2Vec(nn.Module):
@@ -180,7 +169,8 @@ class Wav2Vec(nn.Module):
     ):
         super().__init__()
         scale = math.sqrt(residual_scale)
-        self.log_compression, at, dim = log_compression, Map("z"), 1
+        self.log_compression = log_compression
+        at, dim = Map("z"), 1
         # what an encoder layer adds then depends on the length of the whole batch
         self.handles_lengths = not skip_encoder
         self.encoder = nn.ModuleList()
@@ -188,7 +178,8 @@ class Wav2Vec(nn.Module):
             skip = scale if skip_encoder else None
             block = _Block(dim, width, kernel, stride, activation, False, affine, skip=skip)
             self.encoder.append(block)
-            at, dim = at.then(kernel, stride=stride, channels=numbered(width)), width
+            at = at.then(kernel, stride=stride, channels=numbered(width))
+            dim = width
         maps = [at]
         self.quantizer = quantizer
         if aggregator == "gru":
@@ -203,11 +194,9 @@ class Wav2Vec(nn.Module):
                 block = _Block(dim, width, kernel, stride, activation, bias, affine, pad, skip)
                 self.aggregator.append(block)
                 name = "c" if layer == len(aggregator_layers) else f"c{layer}"
-                at, dim = (
-                    at.then(kernel, pad=kernel - 1, channels=numbered(width), name=name),
-                    width,
-                )
+                at = at.then(kernel, pad=kernel - 1, channels=numbered(width), name=name)
                 maps.append(at)
+                dim = width
         target = maps[0].channels
         self.head = nn.ParameterDict(
             {
@@ -326,8 +315,11 @@ class Wav2Vec(nn.Module):
         steps : Tensor of shape (B, C', T, S)
             Step i is to resemble z after ``offset + i`` frames.
         """
-        steps = torch.einsum("bct,cds->bdts", c, self.head["weight"][:, :, 0])
-        return steps + self.head["bias"][:, None, None]
+        weight = self.head["weight"][:, :, 0]  # (C, C', S)
+        n_out, n_steps = weight.shape[1:]
+        flat = weight.permute(2, 1, 0).flatten(0, 1)
+        steps = F.linear(c.transpose(1, 2), flat, self.head["bias"].repeat(n_steps))
+        return steps.unflatten(2, (n_steps, n_out)).permute(0, 3, 1, 2)
 
     def forward(self, x, lengths):
         z, lengths = self.encode(x, lengths)
@@ -359,144 +351,3 @@ def receptive_field(layers):
     for _, kernel, stride in reversed(layers):
         n_samples = (n_samples - 1) * stride + kernel
     return n_samples
-
-
-class Contrast(NamedTuple):
-    """How well the future was told from other moments.
-
-    Attributes
-    ----------
-    loss : Tensor
-        Sum over all predictions, in nats.
-    n : int
-        Number of predictions.
-    n_correct : Tensor
-        Of them, how many gave the true future the highest score.
-    """
-
-    loss: torch.Tensor
-    n: int
-    n_correct: torch.Tensor
-
-
-def draw_negatives(n_frames, n_clips, n_negatives, generator):
-    """Draw other moments of the same clip, for each frame as a target.
-
-    Parameters
-    ----------
-    n_frames : int
-        Frames of each clip, at least 2.
-    n_clips, n_negatives : int
-        Clips, and negatives of each frame.
-    generator : torch.Generator
-        On the CPU.
-
-    Returns
-    -------
-    negatives : Tensor of shape (B, N, F), int64
-        Frame numbers, never the target's own.
-    """
-    shape = (n_clips, n_negatives, n_frames)
-    others = torch.randint(n_frames - 1, shape, generator=generator)
-    return others + (others >= torch.arange(n_frames))
-
-
-def contrastive_loss(z, c_steps, negatives, offset, objective):
-    """Tell the true future from other moments of the clip (arXiv:1904.05862, equation 2).
-
-    Step i of frame t is compared with z of frame t + offset + i and with that frame's
-    negatives, by dot products. Logits come from one matrix product per step and clip, from which
-    the wanted ones are picked: nothing of size (B, N, F, C) is made.
-
-    Parameters
-    ----------
-    z : Tensor of shape (B, C, F)
-        Targets.
-    c_steps : Tensor of shape (B, C, F, S)
-        Predictions.
-    negatives : Tensor of shape (B, N, F), int64
-        For each target frame, the frames it is to be told from.
-    offset : int
-        Frames between a context and its first target.
-    objective : {"bce", "balanced", "infonce"}
-        Binary cross-entropy of all logits, the same with negatives weighted 1 / N, or
-        cross-entropy of the positive among the logits.
-
-    Returns
-    -------
-    contrast : Contrast
-        Loss, number of predictions, number of hits.
-    """
-    n_clips, _, n_frames = z.shape
-    n_steps = min(c_steps.shape[-1], n_frames - offset)
-    every = torch.arange(n_frames, device=z.device).expand(n_clips, 1, n_frames)
-    candidates = torch.cat([every, negatives.to(z.device)], dim=1)
-    loss, n, n_correct = z.new_zeros(()), 0, z.new_zeros((), dtype=torch.int64)
-    for step in range(n_steps):
-        first = offset + step
-        scores = c_steps[:, :, : n_frames - first, step].transpose(1, 2) @ z
-        logits = scores.gather(2, candidates[:, :, first:].transpose(1, 2))
-        loss = loss + _objective(logits.flatten(0, 1), objective)
-        n += logits.shape[0] * logits.shape[1]
-        with torch.no_grad():
-            best = logits[..., 1:].amax(-1) if logits.shape[-1] > 1 else -torch.inf
-            n_correct += (logits[..., 0] > best).sum()
-    return Contrast(loss, n, n_correct)
-
-
-def _objective(logits, objective):
-    """Loss of logits (n, 1 + N), the first of which is the true one; summed."""
-    if objective == "infonce":
-        return (logits.logsumexp(1) - logits[:, 0]).sum()
-    weight = 1 / (logits.shape[1] - 1) if objective == "balanced" else 1.0
-    return F.softplus(-logits[:, 0]).sum() + weight * F.softplus(logits[:, 1:]).sum()
-
-
-class Prediction(nn.Module):
-    """The task that trains a network: crops in, how well the future was told out.
-
-    Parameters
-    ----------
-    network : Wav2Vec
-        What is trained.
-    n_negatives : int
-        Other moments that each target is told from.
-    objective : str
-        As in `contrastive_loss`.
-    """
-
-    def __init__(self, network, n_negatives, objective):
-        super().__init__()
-        self.network, self.n_negatives, self.objective = network, n_negatives, objective
-        # a context, the frames that are skipped, and one target beside a negative
-        self.shortest = network.min_steps + network.offset * network.stride
-        self.generator = torch.Generator()
-        self.progress = 0.0  # of the training, 0 to 1
-
-    def reseed(self, seed):
-        """Start the draws anew.
-
-        Parameters
-        ----------
-        seed : int
-            Of the negatives, and of a quantiser's noise.
-        """
-        self.generator.manual_seed(seed)
-
-    def forward(self, wave):
-        lengths = torch.full((len(wave),), wave.shape[1], device=wave.device)
-        z, lengths = self.network.encode(wave[:, None], lengths)
-        asked = 0.0
-        if self.network.quantizer is not None:
-            # from 2 to 0.5 over seven tenths of the training, as published
-            temperature = max(2 * 0.25 ** (self.progress / 0.7), 0.5)
-            quantized = self.network.quantizer(
-                z, lengths, temperature=temperature, generator=self.generator
-            )
-            z, asked = quantized.z, quantized.loss
-        c = self.network.aggregate(z, lengths)[-1]
-        negatives = draw_negatives(z.shape[-1], len(z), self.n_negatives, self.generator)
-        contrast = contrastive_loss(
-            z, self.network.predict(c), negatives, self.network.offset, self.objective
-        )
-        return contrast._replace(loss=contrast.loss + asked * contrast.n)

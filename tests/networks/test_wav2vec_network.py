@@ -7,7 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from skaudio.networks.wav2vec import SIZES, Wav2Vec, contrastive_loss, draw_negatives
+from skaudio.networks.contrastive import draw_negatives
+from skaudio.networks.wav2vec import SIZES, Wav2Vec, contrastive_loss
 
 SMALL = (((8, 10, 5), (8, 8, 4), (8, 4, 2)), ((8, 2, 1), (8, 3, 1), (8, 4, 1)))
 
