@@ -37,7 +37,6 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
     ``learns_from_clips``, ``_learn(clips, run)`` and ``_learnt_arrays()``
         Optional: whether, and what, `fit` learns from the clips before the network is drawn, and
         the (dtype, shape) of what it leaves beside ``weights_``, by name.
-
     ``_train(network, clips, run, generator, **training)``
         Optional: trains the drawn network; the last arguments are those of `_fit`.
     ``_window()``
@@ -232,8 +231,8 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         folder = None if self.memory is None else cache.FeatureCache(self.memory).folder
         if folder is None:
             return None
-        # random_state acts through the weights, which count themselves
-        digest = state_digest(self, leave_out={*RUNNING_PARAMETERS, "random_state"})
+        # the last two act through the weights, which count themselves
+        digest = state_digest(self, leave_out={*RUNNING_PARAMETERS, "random_state", "checkpoint"})
         return cache.KeptRows(folder / digest, width)
 
     def _width(self):

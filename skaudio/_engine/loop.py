@@ -1,18 +1,39 @@
 """skorch's training loop, fed with batches of crops; imported only when training starts."""
 
 import math
-import time
+import os
+import warnings
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping
-from torch import nn
+from skorch.callbacks import GradientNormClipping
+from skorch.hf import AccelerateMixin
 
-__all__ = ["Loop"]
+from . import callbacks, checkpoint
 
-_PATIENCE = 5  # epochs
-_WARM_UP = 0.05  # share of the training in which the learning rate rises
+__all__ = ["Loop", "launched"]
+
 _CLIP = 5.0  # norm of the gradients of all weights
+
+
+def launched(device):
+    """Join the processes that share this training, if there are any.
+
+    Parameters
+    ----------
+    device : str
+        "cpu" keeps them from the GPUs.
+
+    Returns
+    -------
+    accelerator : accelerate.Accelerator or None
+        None if this process was not started by ``accelerate launch`` or ``torchrun``.
+    """
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return None
+    from accelerate import Accelerator
+
+    return Accelerator(cpu=device == "cpu")
 
 
 class Loop:
@@ -22,77 +43,138 @@ class Loop:
     ----------
     task : Module
         What is trained; see `skaudio._engine.train.train`.
-    training, validation : iterable of (wave, target), or None for no validation
+    training, validation : Crops, or None for no validation
         Batches.
     recipe : Recipe
         How to train.
     epochs : int
         How many at most.
     device : torch.device
-        Where to compute.
+        Where to compute, if the training is not shared.
     seed : int
         Of what the task draws.
+    accelerator : accelerate.Accelerator or None
+        Of the processes that share the training.
+    file : Path or None
+        Where the state is kept after each epoch.
     """
 
-    def __init__(self, task, training, validation, recipe, epochs, device, seed):
+    def __init__(
+        self, task, training, validation, recipe, epochs, device, seed, accelerator=None, file=None
+    ):
+        self.task, self.training, self.seed, self.epochs = task, training, seed, epochs
+        self.file = file
         score = "valid_loss" if validation is not None else "train_loss"
-        self._best = _Best(score)
-        callbacks = [
-            ("draws", _Draws(seed)),
-            ("accuracy", _Accuracy()),
+        stopping = recipe.early_stopping and validation is not None
+        self.schedule = callbacks.Schedule(self, recipe, epochs * len(training), accelerator)
+        self.best = callbacks.Best(task, score)
+        self.ending = callbacks.Ending(self.schedule, score if stopping else None)
+        mine = [
+            ("draws", callbacks.Draws(self)),
+            ("accuracy", callbacks.Accuracy(accelerator)),
             ("clipping", GradientNormClipping(_CLIP)),
-            ("schedule", _Schedule(recipe, epochs * len(training))),
-            ("best", self._best),
+            ("schedule", self.schedule),
+            ("best", self.best),
+            *[(f"user{i}", item) for i, item in enumerate(recipe.callbacks or ())],
         ]
-        if recipe.early_stopping and validation is not None:
-            callbacks.append(("stopping", EarlyStopping(score, patience=_PATIENCE, sink=_silent)))
-        callbacks += [(f"user{i}", item) for i, item in enumerate(recipe.callbacks or ())]
-        if recipe.verbose:
-            callbacks.append(("bar", _Bar(epochs, len(training))))
-        self._net = _Net(
+        self.main = accelerator is None or accelerator.is_main_process
+        if file is not None and self.main:
+            mine.append(("kept", callbacks.Kept(self)))
+        if recipe.verbose and self.main:
+            mine.append(("bar", callbacks.Bar(self.schedule)))
+        mine.append(("ending", self.ending))
+        net = _Net if accelerator is None else _SharedNet
+        self.net = net(
             task,
-            criterion=nn.Identity,
+            criterion=object,  # the task computes its own loss
             optimizer=torch.optim.Adam,
+            optimizer__fused=True,
             lr=recipe.learning_rate,
-            max_epochs=epochs,
             train_split=None,
-            callbacks=callbacks,
-            callbacks__print_log=None,
+            callbacks=mine,
+            callbacks__print_log__sink=_silent,  # accelerate's net cannot be without it
             callbacks__train_loss=None,
             callbacks__valid_loss=None,
-            device=device,
             verbose=0,
+            **({"device": device} if accelerator is None else {"accelerator": accelerator}),
         )
-        self._net.batches = training, validation
-        self._net.precision = recipe.precision
+        self.net.loop = self
+        self.net.batches, self.net.precision = (training, validation), recipe.precision
 
-    def run(self):
-        """Train; when interrupted, too, the task is left with its best weights."""
-        self._net.fit(None)
-        self._best.restore(self._net)
-        return [
-            {
-                "epoch": row["epoch"],
-                "seconds": row["dur"],
-                "learning_rate": row["learning_rate"],
-                **{
-                    f"{part}_{what}": row[f"{part}_{what}"]
-                    for part in ("train", "valid")
-                    for what in ("loss", "accuracy")
-                    if f"{part}_{what}" in row
-                },
-            }
-            for row in self._net.history
-            if "learning_rate" in row
-        ]
+    def run(self, state=None):
+        """Train, or go on; when interrupted, too, the task is left with its best weights.
+
+        Parameters
+        ----------
+        state : dict or None
+            Where to go on: what `state` gave once.
+
+        Returns
+        -------
+        history : list of dict
+            As of `skaudio._engine.train.train`.
+        """
+        self.net.initialize()
+        if state is not None:
+            self._resume(state)
+        done = state is not None and state["done"]
+        left = self.epochs - len(self.net.history)
+        if left > 0 and not done:
+            self.net.set_params(max_epochs=left)
+            self.net.partial_fit(None)
+            rows = callbacks.rows(self.net.history)
+            if self.main and self.file and (self.ending.reached or len(rows) == self.epochs):
+                checkpoint.save(self.file, self.state(done=True))
+        self.best.restore()
+        return callbacks.rows(self.net.history)
+
+    def state(self, done=False):
+        """All that the next epoch hangs on; of a finished training, what came out.
+
+        Parameters
+        ----------
+        done : bool
+            Whether the training has come to its end.
+
+        Returns
+        -------
+        state : dict
+            Of numbers, text and tensors.
+        """
+        state = {
+            "done": done,
+            "history": callbacks.rows(self.net.history),
+            "best": self.best.weights,
+            "seed": self.seed,
+        }
+        if not done:
+            state["weights"] = self.task.state_dict()
+            state["optimizer"] = self.net.optimizer_.state_dict()
+            state["crops"] = self.training.random_state()
+            state["schedule"] = self.schedule.spent()
+        return state
+
+    def _resume(self, state):
+        for row in state["history"]:
+            self.net.history.new_epoch()
+            for name, value in row.items():
+                self.net.history.record(name, value)
+        self.best.weights = state["best"]
+        if not state["done"]:
+            self.task.load_state_dict(state["weights"])
+            self.net.optimizer_.load_state_dict(state["optimizer"])
+            self.training.set_random_state(state["crops"])
+            self.schedule.set_spent(state["schedule"])
 
 
-def _silent(text):
+def _silent(*text):
     """Take the place of print."""
 
 
 class _Net(NeuralNet):
     """skorch's net, with batches that are ready and a module that computes its own loss."""
+
+    parts = 1  # pieces that a batch is cut into, for a device with little memory
 
     def check_data(self, X, y):
         """Accept what `batches` holds instead."""
@@ -104,133 +186,71 @@ class _Net(NeuralNet):
         return dataset
 
     def infer(self, x, **params):
-        x = x.to(self.device)
+        x = x.to(self.optimizer_.param_groups[0]["params"][0].device)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             return self.module_(x)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        loss = y_pred.loss / y_pred.n
+        # y_true: what each crop of the batch counts for
+        loss = y_pred.loss / y_pred.n * y_true.sum().item()
         if not math.isfinite(loss.item()):
-            rate = self.optimizer_.param_groups[0]["lr"]
-            raise ValueError(
-                f"training diverged: the loss is {loss.item()} in epoch "
-                f"{len(self.history)} at learning rate {rate:.2g}; pass a lower learning_rate"
-            )
+            raise ValueError(self._divergence(loss.item()))
         return loss
 
+    def _divergence(self, loss):
+        epoch, rate = len(self.history), self.optimizer_.param_groups[0]["lr"]
+        text = f"training diverged: the loss is {loss} in epoch {epoch} at learning rate {rate:.2g}"
+        if epoch > 1:
+            text += f"; epoch {epoch - 1} was the last good one"
+            if self.loop.file is not None:
+                text += f" and is kept in {self.loop.file}"
+        return f"{text}; pass a lower learning_rate"
 
-class _Draws(Callback):
-    """Start the draws of each validation anew, so that its losses can be compared."""
+    def train_step_single(self, batch, **params):
+        self._set_training(True)
+        wave, weights = batch
+        while True:
+            try:
+                return self._in_parts(wave, weights)
+            except torch.OutOfMemoryError:
+                if self.parts >= len(wave):
+                    raise
+            # here the failed attempt no longer holds its tensors
+            if self.parts == 1:
+                warnings.warn(
+                    f"{wave.device.type} memory is too small for batches of {len(wave)} crops of "
+                    f"{wave.shape[1]} samples; they are computed in parts, which changes nothing "
+                    "else; a lower batch_seconds or crop_seconds would need less memory",
+                    stacklevel=2,
+                )
+            self.parts *= 2
+            self._zero_grad_optimizer()
+            torch.cuda.empty_cache()
 
-    def __init__(self, seed):
-        self.seed = seed
+    def _in_parts(self, wave, weights):
+        """Gradients of a batch, part by part; the outcome of a step as skorch wants it."""
+        loss, outcomes = 0.0, []
+        parts = zip(wave.chunk(self.parts), weights.chunk(self.parts), strict=True)
+        for part, part_weights in parts:
+            contrast = self.infer(part)
+            part_loss = self.get_loss(contrast, part_weights, training=True)
+            self._backward(part_loss)
+            loss = loss + part_loss.detach()
+            outcomes.append(contrast._replace(loss=contrast.loss.detach()))
+        together = type(contrast)(*map(sum, zip(*outcomes, strict=True)))
+        return {"loss": loss, "y_pred": together}
 
-    def on_epoch_begin(self, net, **kwargs):
-        net.module_.reseed(self.seed + len(net.history))
-        self._validating = False
-
-    def on_batch_begin(self, net, batch=None, training=None, **kwargs):
-        if not training and not self._validating:
-            self._validating = True
-            net.module_.reseed(self.seed)
-
-
-class _Accuracy(Callback):
-    """Means over the predictions of an epoch, not over its batches."""
-
-    def on_epoch_begin(self, net, **kwargs):
-        self._sums = {True: [0.0, 0, 0], False: [0.0, 0, 0]}
-
-    def on_batch_end(self, net, batch=None, training=None, y_pred=None, **kwargs):
-        sums = self._sums[training]
-        sums[0] += y_pred.loss.item()
-        sums[1] += y_pred.n
-        sums[2] += y_pred.n_correct.item()
-
-    def on_epoch_end(self, net, **kwargs):
-        for training, name in ((True, "train"), (False, "valid")):
-            loss, n, n_correct = self._sums[training]
-            if n:
-                net.history.record(f"{name}_loss", loss / n)
-                net.history.record(f"{name}_accuracy", n_correct / n)
-
-
-class _Schedule(Callback):
-    """Linear warm-up, then half a cosine to zero, over the epochs or the time, whichever ends."""
-
-    def __init__(self, recipe, updates):
-        self.recipe, self.updates = recipe, updates
-
-    def on_train_begin(self, net, **kwargs):
-        self._begin, self._update = time.monotonic(), 0
-        self._set(net)
-
-    def on_batch_end(self, net, training=None, **kwargs):
-        if training:
-            self._update += 1
-            self._set(net)
-
-    def _progress(self):
-        spent = (time.monotonic() - self._begin) / 60
-        minutes = self.recipe.max_minutes
-        return max(self._update / self.updates, spent / minutes if minutes else 0.0)
-
-    def _set(self, net):
-        done = net.module_.progress = min(self._progress(), 1.0)
-        if done < _WARM_UP:
-            factor = max(done / _WARM_UP, 1e-3)
-        else:
-            factor = 0.5 * (1 + math.cos(math.pi * (done - _WARM_UP) / (1 - _WARM_UP)))
-        for group in net.optimizer_.param_groups:
-            group["lr"] = self.recipe.learning_rate * factor
-        if done >= 1 and self._update < self.updates:
-            net.batches[0].stop = True
-
-    def on_epoch_end(self, net, **kwargs):
-        net.history.record("learning_rate", net.optimizer_.param_groups[0]["lr"])
-        if self._progress() >= 1:
-            raise KeyboardInterrupt  # skorch's way to end in good order
+    def _backward(self, loss):
+        loss.backward()
 
 
-class _Best(Callback):
-    """Keep the weights of the best epoch."""
+class _SharedNet(AccelerateMixin, _Net):
+    """One of several processes, each with its share of every batch."""
 
-    def __init__(self, score):
-        self.score, self._least, self._state = score, math.inf, None
+    train_step_single = _Net.train_step_single
 
-    def on_epoch_end(self, net, **kwargs):
-        value = net.history[-1, self.score]
-        if value < self._least:
-            self._least = value
-            state = net.module_.state_dict()
-            self._state = {name: tensor.detach().clone() for name, tensor in state.items()}
+    def get_iterator(self, dataset, training=False):
+        return dataset
 
-    def restore(self, net):
-        """Give the module these weights."""
-        if self._state is not None:
-            net.module_.load_state_dict(self._state)
-
-
-class _Bar(Callback):
-    """Progress bar with the loss and accuracy of the task."""
-
-    def __init__(self, epochs, batches):
-        self.epochs, self.batches = epochs, batches
-
-    def on_train_begin(self, net, **kwargs):
-        from tqdm import tqdm
-
-        self._bar = tqdm(total=self.epochs * self.batches, unit="update")
-
-    def on_batch_end(self, net, training=None, **kwargs):
-        if training:
-            self._bar.update()
-
-    def on_epoch_end(self, net, **kwargs):
-        row = net.history[-1]
-        part = "valid" if "valid_loss" in row else "train"
-        text = f"loss {row[f'{part}_loss']:.3f}, accuracy {row[f'{part}_accuracy']:.3f}"
-        self._bar.set_postfix_str(text)
-
-    def on_train_end(self, net, **kwargs):
-        self._bar.close()
+    def _backward(self, loss):
+        self.accelerator.backward(loss)

@@ -22,7 +22,11 @@ __all__ = ["Saveable", "load", "save"]
 
 _FORMAT = 1
 _TEXT, _ARRAYS = "estimator.json", "arrays.safetensors"
-_OF_THE_MACHINE = {"device", "memory"}  # parameters that another machine would not understand
+_OF_THE_MACHINE = {
+    "checkpoint",
+    "device",
+    "memory",
+}  # parameters that another machine would not understand
 _FEW = 1 << 12  # filters, bands or sizes of kernels that need no evidence in the file
 
 
@@ -36,8 +40,8 @@ class Saveable:
         outlives changes of the library's inside. ``estimator.json`` holds the class, the
         parameters, what was learnt and the versions in use, ``arrays.safetensors`` the arrays.
 
-        The parameters ``device`` and ``memory`` belong to a machine. They are not saved and
-        come back as their defaults; paths among the others come back as text.
+        The parameters ``checkpoint``, ``device`` and ``memory`` belong to a machine. They are not
+        saved and come back as their defaults; paths among the others come back as text.
 
         Parameters
         ----------

@@ -5,15 +5,18 @@ crops of similar length cut anew in every epoch, a schedule that knows how much 
 errors that say what went wrong.
 """
 
+import hashlib
 import math
 import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from ..audio import ClipError
+from . import checkpoint
 from .device import resolve_device
 
 __all__ = ["Recipe", "train"]
@@ -43,6 +46,8 @@ class Recipe:
         Whether to stop after five epochs without a better validation loss.
     callbacks : sequence of skorch callbacks or None
         Of the user.
+    checkpoint : str, path-like or None
+        Folder that keeps the state of the training after each epoch.
     precision : {"float32", "bfloat16"}
         Of matrix products.
     device : str
@@ -60,9 +65,14 @@ class Recipe:
     validation_fraction: float
     early_stopping: bool
     callbacks: tuple | None
+    checkpoint: str | None
     precision: str
     device: str
     verbose: int
+
+    def decisive(self):
+        """What the outcome hangs on: this recipe without what belongs to the machine."""
+        return replace(self, callbacks=None, checkpoint=None, device="", verbose=0)
 
 
 class Waves:
@@ -80,7 +90,7 @@ class Waves:
 
     def __init__(self, clips, shortest, failures=None):
         self.rows, self.starts, self.loudest = [], [0], 0.0
-        self._file, short = tempfile.TemporaryFile(), []
+        self._file, self._digest, short = tempfile.TemporaryFile(), hashlib.sha256(), []
         for i in range(len(clips)):
             try:
                 wave = clips[i]
@@ -109,7 +119,9 @@ class Waves:
         self.rows.append(i)
         self.starts.append(self.starts[-1] + len(wave))
         self.loudest = max(self.loudest, float(np.abs(wave).max()))
-        self._file.write(np.ascontiguousarray(wave))
+        wave = np.ascontiguousarray(wave)
+        self._digest.update(wave)
+        self._file.write(wave)
 
     def __len__(self):
         return len(self.rows)
@@ -117,6 +129,10 @@ class Waves:
     def lengths(self):
         """Samples of each clip."""
         return np.diff(self.starts)
+
+    def digest(self):
+        """Short name for these samples."""
+        return self._digest.hexdigest()[:32], self.starts[-1], len(self)
 
 
 class Crops:
@@ -137,10 +153,12 @@ class Crops:
         Of the places and the order.
     fixed : bool
         Whether every epoch is the same one.
+    share : (int, int)
+        Number of this process, and how many there are: each gets its part of every batch.
     """
 
-    def __init__(self, waves, which, crop, batch, seed, fixed):
-        self.waves, self.batch, self.fixed = waves, batch, fixed
+    def __init__(self, waves, which, crop, batch, seed, fixed, share=(0, 1)):
+        self.waves, self.batch, self.fixed, self.share = waves, batch, fixed, share
         self.stop = False  # ends the epoch that is running
         self._rng, self._seed = np.random.default_rng(seed), seed
         lengths, starts = waves.lengths()[which], np.asarray(waves.starts)[which]
@@ -173,11 +191,29 @@ class Crops:
             crops = batches[place]
             n = self._length[crops].min()
             first = self._from[crops] + rng.integers(0, self._room[crops] - n + 1)
+            number, processes = self.share
+            total = max(len(first), processes)  # with fewer crops some are taken twice
+            first = np.resize(first, total)[number::processes]
             wave = np.stack([self.waves.samples[i : i + n] for i in first])
-            yield torch.from_numpy(wave), torch.zeros(len(wave))  # skorch wants a target
+            # beside each crop what it counts for: processes average their gradients
+            yield torch.from_numpy(wave), torch.full((len(wave),), processes / total)
+
+    def random_state(self):
+        """State of the draws of places and order."""
+        return self._rng.bit_generator.state
+
+    def set_random_state(self, state):
+        """Go on drawing from there.
+
+        Parameters
+        ----------
+        state : dict
+            Result of `random_state`.
+        """
+        self._rng.bit_generator.state = state
 
 
-def train(task, clips, recipe, seed, *, groups=None, failures=None):
+def train(task, clips, recipe, seed, start, *, groups=None, failures=None):
     """Train a task on crops of clips; it ends up with the weights of its best epoch.
 
     Parameters
@@ -192,6 +228,8 @@ def train(task, clips, recipe, seed, *, groups=None, failures=None):
         How to train.
     seed : int
         Of the crops, and of what the task draws.
+    start : str
+        What tells this training from others on the same clips by the same recipe.
     groups : sequence or None
         What must not be in both parts, training and validation, one entry per clip.
     failures : list or None
@@ -208,21 +246,34 @@ def train(task, clips, recipe, seed, *, groups=None, failures=None):
     ValueError
         If the loss is no longer a number.
     """
-    from .loop import Loop
+    from .loop import Loop, launched
 
     waves = Waves(clips, task.shortest, failures)
     if not waves.loudest:
         warnings.warn("all clips are silent; there is nothing to learn from", stacklevel=6)
     chosen = None if groups is None else np.asarray(groups)[waves.rows]
+    file = state = None
+    if recipe.checkpoint is not None:
+        name = repr(
+            (start, recipe.decisive(), waves.digest(), chosen is not None and chosen.tolist())
+        )
+        file = Path(recipe.checkpoint) / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.pt"
+        state = checkpoint.load(file)
+        seed = state["seed"] if state else seed
     rng = np.random.default_rng(seed)
     training, held_out = _split(len(waves), recipe.validation_fraction, chosen, rng)
     crop = max(task.shortest, round(recipe.crop_seconds * recipe.sample_rate))
     batch = round(recipe.batch_seconds * recipe.sample_rate)
-    crops = Crops(waves, training, crop, batch, seed, fixed=False)
-    fixed = Crops(waves, held_out, crop, batch, seed, fixed=True) if len(held_out) else None
+    accelerator = launched(recipe.device)
+    share = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
+    crops = Crops(waves, training, crop, batch, seed, fixed=False, share=share)
+    fixed = None
+    if len(held_out):
+        fixed = Crops(waves, held_out, crop, batch, seed, fixed=True, share=share)
     epochs = recipe.max_epochs or math.ceil(_UPDATES / len(crops))
-    loop = Loop(task, crops, fixed, recipe, epochs, resolve_device(recipe.device), seed)
-    return loop.run()
+    device = resolve_device(recipe.device)
+    loop = Loop(task, crops, fixed, recipe, epochs, device, seed, accelerator, file)
+    return loop.run(state)
 
 
 def _split(n, fraction, groups, rng):

@@ -4,6 +4,7 @@ import numpy as np
 
 from .. import frontends
 from .._engine import weights
+from .._engine.digest import state_digest
 from .._engine.train import Recipe, train
 from ..base import BaseAudioTransformer
 from ..networks import contrastive, vq, wav2vec
@@ -147,11 +148,28 @@ class _PredictiveTransformer(BaseAudioTransformer):
             task = contrastive.Prediction(network, self.n_negatives, self.objective)
             seed = weights.new_seed(generator)
             recipe = self._recipe(epochs)
-            new = train(task, clips, recipe, seed, groups=chosen, failures=run.new_failures())
+            new = train(
+                task,
+                clips,
+                recipe,
+                seed,
+                self._start(go_on),
+                groups=chosen,
+                failures=run.new_failures(),
+            )
             history = [*history, *({**row, "epoch": len(history) + row["epoch"]} for row in new)]
         self.history_ = history
         self.loss_curve_ = [row["train_loss"] for row in history]
         self.n_epochs_ = len(history)
+
+    def _start(self, go_on):
+        """What a training sets out from, as text."""
+        start = [self.architecture_, self.n_negatives, self.objective]
+        if go_on:
+            start += [state_digest(self, leave_out=set(self.get_params()))]
+        else:
+            start += [self.pretrained, self.random_state]
+        return repr(start)
 
     def _recipe(self, epochs):
         return Recipe(
@@ -164,6 +182,7 @@ class _PredictiveTransformer(BaseAudioTransformer):
             validation_fraction=self.validation_fraction,
             early_stopping=self.early_stopping,
             callbacks=self.callbacks,
+            checkpoint=self.checkpoint,
             precision=self.precision,
             device=self.device,
             verbose=self.verbose,

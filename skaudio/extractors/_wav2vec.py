@@ -62,6 +62,9 @@ class Wav2VecTransformer(_PredictiveTransformer):
         Whether to stop after five epochs that were no better.
     callbacks : list of skorch callbacks, default=None
         Take part in the training.
+    checkpoint : str or path-like, default=None
+        Folder that keeps the state of each training after every epoch. The same training of the
+        same clips goes on from there, whatever stopped it, and is not done again when finished.
     precision : {"float32", "bfloat16"}, default="float32"
         Of the matrix products in training.
     warm_start : bool, default=False
@@ -146,6 +149,7 @@ class Wav2VecTransformer(_PredictiveTransformer):
         validation_fraction=0.1,
         early_stopping=True,
         callbacks=None,
+        checkpoint=None,
         precision="float32",
         warm_start=False,
         random_state=None,
@@ -176,6 +180,7 @@ class Wav2VecTransformer(_PredictiveTransformer):
         self.validation_fraction = validation_fraction
         self.early_stopping = early_stopping
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
         self.precision = precision
         self.warm_start = warm_start
         self.random_state = random_state
