@@ -133,6 +133,9 @@ class Prediction(nn.Module):
         self.generator.manual_seed(seed)
 
     def forward(self, wave):
+        # samples that no frame reaches would be cut off layer by layer, at some cost
+        beyond = (wave.shape[1] - self.network.min_steps) % self.network.stride
+        wave = wave[:, : wave.shape[1] - beyond]
         lengths = torch.full((len(wave),), wave.shape[1], device=wave.device)
         z, lengths = self.network.encode(wave[:, None], lengths)
         asked = 0.0

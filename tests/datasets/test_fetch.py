@@ -1,15 +1,14 @@
 """Downloads: checked file by file, put in place whole or not at all."""
 
 import hashlib
-import http.server
 import os
-import threading
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from skaudio.datasets import _fetch, fetch_fsdd
+from tests.web import serving
 
 TOP = "free-spoken-digit-dataset-1.0.10"
 CLIPS = {
@@ -20,28 +19,6 @@ CLIPS = {
 }
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """Serves one archive, whatever is asked for."""
-
-    archive = b""
-    status = 200
-    cut = 0  # bytes that are promised but never sent
-    requests = 0
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        archive = self.server.archive
-        self.server.requests += 1
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(archive)))
-        self.end_headers()
-        self.wfile.write(archive[: len(archive) - self.server.cut])
-
-    def log_message(self, *args):
-        """Keep the test output clean."""
-
-
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     """The host, with a small but right archive; the manifest is that of its clips."""
@@ -49,17 +26,11 @@ def server(tmp_path, monkeypatch):
     manifests.mkdir()
     lines = [f"{hashlib.sha256(clip).hexdigest()}  {name}\n" for name, clip in CLIPS.items()]
     (manifests / "fsdd.txt").write_text("".join(lines))
-    with Server(("127.0.0.1", 0), Handler) as server:
-        server.archive = archive_of(tmp_path, CLIPS)
+    with serving(archive_of(tmp_path, CLIPS), monkeypatch) as server:
         monkeypatch.setattr(_fetch, "_MANIFESTS", manifests)
-        monkeypatch.setattr(_fetch, "_HOST", f"http://127.0.0.1:{server.server_port}")
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setattr(_fetch, "_HOST", server.url)
         monkeypatch.delenv("SKAUDIO_DATA", raising=False)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -108,12 +79,12 @@ def missing_member(clips):
     ],
 )
 def test_wrong_archive_leaves_nothing(server, home, tmp_path, change, message):
-    right, server.archive = server.archive, archive_of(tmp_path, change(CLIPS))
+    right, server.content = server.content, archive_of(tmp_path, change(CLIPS))
     with pytest.raises(OSError, match=message):
         fetch_fsdd(data_home=home)
     assert not os.listdir(home)
 
-    server.archive = right
+    server.content = right
     assert len(fetch_fsdd(data_home=home).data) == len(CLIPS)
 
 
@@ -122,7 +93,7 @@ def test_wrong_archive_leaves_nothing(server, home, tmp_path, change, message):
     [
         ({"cut": 1000}, "could not be downloaded"),
         ({"status": 404}, "could not be downloaded .*404"),
-        ({"archive": b"no archive"}, "archive is damaged"),
+        ({"content": b"no archive"}, "archive is damaged"),
     ],
 )
 def test_broken_download_leaves_nothing(server, home, setting, message):
@@ -138,8 +109,8 @@ def test_broken_download_leaves_nothing(server, home, setting, message):
 
 def test_damaged_member_leaves_nothing(server, home):
     clip = CLIPS["recordings/1_bob_7.wav"]
-    assert server.archive.count(clip) == 1
-    server.archive = server.archive.replace(clip, clip[:-1] + b"?")
+    assert server.content.count(clip) == 1
+    server.content = server.content.replace(clip, clip[:-1] + b"?")
     with pytest.raises(OSError, match=r"archive is damaged .*1_bob_7.wav"):
         fetch_fsdd(data_home=home)
     assert not os.listdir(home)
@@ -171,7 +142,7 @@ def test_remains_of_a_killed_download_do_no_harm(server, home):
 
 def test_members_outside_of_the_manifest_are_not_unpacked(server, home, tmp_path):
     more = {"../../../escaped.wav": b"x", "/absolute.wav": b"x", "recordings/2_eve_0.wav": b"x"}
-    server.archive = archive_of(tmp_path, CLIPS | more)
+    server.content = archive_of(tmp_path, CLIPS | more)
     assert len(fetch_fsdd(data_home=home).data) == len(CLIPS)
     found = [path for path in tmp_path.rglob("*") if path.suffix == ".wav"]
     assert sorted(found) == sorted(home / "fsdd" / name for name in CLIPS)

@@ -2,11 +2,9 @@
 
 import argparse
 import hashlib
-import http.server
 import os
 import pathlib
 import sys
-import threading
 import types
 
 import numpy as np
@@ -17,6 +15,7 @@ from torch import nn
 from skaudio.networks.vq import GumbelQuantizer, KMeansQuantizer
 from skaudio.networks.wav2vec import Wav2Vec
 from skaudio.pretrained import KNOWN, Release, fetch_checkpoint, parse_layers, read_checkpoint
+from tests.web import serving
 
 ENCODER = ((4, 5, 3), (8, 2, 2))
 AGGREGATOR = ((8, 2, 1), (6, 3, 1))
@@ -613,42 +612,17 @@ def test_absurd_layers(layers, tmp_path, monkeypatch):
 # --- downloads -----------------------------------------------------------------------------------
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """Serves one file, whatever is asked for."""
-
-    content = b"a checkpoint" * 1000
-    status = 200
-    cut = 0  # bytes that are promised but never sent
-    requests = 0
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        content = self.server.content
-        self.server.requests += 1
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[: len(content) - self.server.cut])
-
-    def log_message(self, *args):
-        """Keep the test output clean."""
-
-
 @pytest.fixture
 def server(monkeypatch):
     """The host, with a published file ``some.pt`` and its hash."""
-    with Server(("127.0.0.1", 0), Handler) as server:
-        url = f"http://127.0.0.1:{server.server_port}/some.pt"
-        sha256 = hashlib.sha256(server.content).hexdigest()
-        monkeypatch.setitem(KNOWN, "some.pt", Release(url, sha256, 16000, "none", "none", "a test"))
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    content = b"a checkpoint" * 1000
+    with serving(content, monkeypatch) as server:
+        release = Release(
+            f"{server.url}/some.pt", hashlib.sha256(content).hexdigest(), 16000, "", "", "a test"
+        )
+        monkeypatch.setitem(KNOWN, "some.pt", release)
         monkeypatch.delenv("SKAUDIO_DATA", raising=False)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_download(server, tmp_path):

@@ -1,0 +1,367 @@
+"""What wav2vec and vq-wav2vec learn from unlabelled speech, on two open sets.
+
+    SKAUDIO_DATA=path/to/the/sets python benchmarks/selfsupervised.py
+
+phones   emodb_2s: the 30 phones with at least 100 labelled segments, told apart by logistic
+         regression (C=0.1) from the one frame at the middle of a segment. Speakers 03 and 08 are
+         never trained on.
+digits   fsdd, leave one speaker out: `SVC(C=8)` on pooled features.
+
+Networks are trained on the clips of the training part alone, without labels, with the defaults of
+the extractors but for a number of updates. Each training is a process with one thread, and two
+run at a time: 20 minutes of such a training are 10 minutes of two cores. Trainings that are in
+the result file are taken over; --fresh works everything out again.
+"""
+
+import argparse
+import csv
+import os
+import time
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import _sets
+import numpy as np
+import torch
+from compare import about
+from joblib import Parallel, delayed
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
+
+from skaudio import MFCCTransformer, VQTransformer, Wav2VecTransformer, read_audio
+from skaudio.compare import standard_svm
+from skaudio.networks.contrastive import Prediction
+from skaudio.networks.vq import perplexity
+from skaudio.plotting._style import COLOURS, new_panels
+
+RATE, N_CODES = 16000, 64
+HELD_OUT = ("03", "08")
+PARTS = (8, 4, 2)  # the curve over hours: an eighth, a quarter, half of the clips
+MARKS = tuple(0.25 * 2**k for k in range(8))  # the curve over time: minutes of one core
+QUANTIZERS = ("gumbel", "kmeans", "ema")
+COLUMNS = ("job", "task", "curve", "x", "features", "measure", "value")
+
+
+def main():
+    """Train, probe, and write table, rows and picture."""
+    args = _arguments()
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / "selfsupervised.csv"
+    rows = {}
+    if path.exists() and not args.fresh:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = {job: [*some] for job, some in groupby(csv.DictReader(file), lambda r: r["job"])}
+    jobs = {name: job for name, job in _jobs(args.updates).items() if name not in rows}
+    running = Parallel(n_jobs=2, return_as="generator_unordered")(
+        delayed(_run)(name, job) for name, job in jobs.items()
+    )
+    for name, found in running:
+        rows[name] = found
+        print(f"{name}: " + ", ".join(_said(row) for row in found if not row["curve"]), flush=True)
+        _write(rows, path)
+    every = [row for some in rows.values() for row in some]
+    text = "\n".join([*about(), "", *_table(every)]) + "\n"
+    print(text)
+    (args.out / "selfsupervised.md").write_text(text, encoding="utf-8")
+    _plot(every).savefig(args.out / "selfsupervised.png", dpi=120)
+
+
+def _arguments():
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--updates", type=int, nargs=2, default=(3000, 1000),
+                        metavar=("PHONES", "DIGITS"), help="of each training")  # fmt: skip
+    parser.add_argument("--fresh", action="store_true", help="take no row from an earlier run")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    return parser.parse_args()
+
+
+def _jobs(updates):
+    """Return what there is to do, by name; the longest first."""
+    phones, digits = updates
+    jobs = {"phones wav2vec": partial(_phones_trained, phones)}
+    for quantizer in QUANTIZERS:
+        jobs[f"phones vq {quantizer}"] = partial(_phones_quantized, phones // 2, quantizer)
+    for part in PARTS:
+        jobs[f"phones wav2vec 1/{part}"] = partial(_phones_trained, phones, part)
+    for fold in range(6):
+        jobs[f"digits wav2vec {fold}"] = partial(_digits_trained, digits, fold)
+        jobs[f"digits vq {fold}"] = partial(_digits_quantized, digits, fold)
+    jobs["phones baselines"] = _phones_baselines
+    jobs["digits baselines"] = _digits_baselines
+    return jobs
+
+
+def _run(name, job):
+    """Work out the rows of a job, in a process of its own."""
+    torch.set_num_threads(1)
+    rows = []
+    for row in job():
+        row = {"curve": "", "x": "", "measure": "accuracy", **row}
+        rows.append({"job": name, "task": name.split()[0], **row})
+    return name, rows
+
+
+def _said(row):
+    return f"{row['features']} {row['measure']} {row['value']:.3f}"
+
+
+class Trained(Callback):
+    """Counts updates, ends the training at a number of them, and keeps weights on the way."""
+
+    def __init__(self, marks=()):
+        self.marks = [*marks]
+
+    def initialize(self):
+        self.begin, self.states = time.process_time(), []
+        return self
+
+    def minutes(self):
+        """Processor time since the beginning."""
+        return (time.process_time() - self.begin) / 60
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training and self.marks and self.minutes() >= self.marks[0]:
+            self.marks.pop(0)
+            state = net.module_.network.state_dict()
+            kept = {name: tensor.numpy().copy() for name, tensor in state.items()}
+            self.states.append((self.minutes(), kept))
+
+
+def _fit(kind, clips, updates, marks=(), **params):
+    """Train on clips for a number of updates; returns the extractor and its `Trained`."""
+    trained = Trained(marks)
+    extractor = kind(random_state=0, callbacks=[trained], early_stopping=False, **params)
+    seconds = sum(len(read_audio(clip, RATE)) for clip in clips) / RATE
+    per_epoch = (1 - extractor.validation_fraction) * seconds / extractor.batch_seconds
+    extractor.set_params(max_epochs=max(1, round(updates / per_epoch)))
+    return extractor.fit(clips), trained
+
+
+class Phones:
+    """The probe on emodb_2s."""
+
+    def __init__(self):
+        sounds = _sets.load("emodb_2s")
+        home = Path(os.environ["SKAUDIO_DATA"], "emodb_2s")
+        with (home / "phones.csv").open(newline="", encoding="utf-8") as file:
+            segments = [*csv.DictReader(file)]
+        names, counts = np.unique([row["phone"] for row in segments], return_counts=True)
+        often = {*names[counts >= 100]}
+        segments = [row for row in segments if row["phone"] in often]
+        self.clips = [Path(clip) for clip in sounds.data]
+        places = {clip.name: i for i, clip in enumerate(self.clips)}
+        self.clip = np.array([places[Path(row["filename"]).name] for row in segments])
+        self.middle = np.array([(float(r["start"]) + float(r["end"])) / 2 for r in segments])
+        self.phone = np.array([row["phone"] for row in segments])
+        self.unheard = np.array([row["group"] in HELD_OUT for row in segments])
+        unheard = {*self.clip[self.unheard]}
+        self.training = [clip for i, clip in enumerate(self.clips) if i not in unheard]
+        self.test = [self.clips[i] for i in sorted(unheard)]
+
+    def accuracy(self, frames, first, around=0, later=0):
+        """Accuracy of logistic regression on unheard speakers.
+
+        Parameters
+        ----------
+        frames : list of ndarray of shape (n_frames_i, n_channels)
+            Of all clips, 100 a second.
+        first : float
+            Centre of the first frame, s.
+        around, later : int
+            Frames on either side that are read as well, and the delay of all, in frames.
+        """
+        chosen = []
+        for clip, middle in zip(self.clip, self.middle, strict=True):
+            centre = round((middle - first) * 100) + later
+            places = np.arange(centre - around, centre + around + 1)
+            chosen.append(frames[clip][places.clip(0, len(frames[clip]) - 1)].ravel())
+        chosen, train = np.stack(chosen), ~self.unheard
+        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
+        probe.fit(chosen[train], self.phone[train])
+        return probe.score(chosen[self.unheard], self.phone[self.unheard])
+
+    def of_network(self, extractor, features=None, **options):
+        """Accuracy with the frames of a network, which lie where those of its encoder do."""
+        if features:
+            extractor.set_params(features=features)
+        first = (extractor._min_samples() / 2) / RATE
+        return self.accuracy(extractor.transform_frames(self.clips), first, **options)
+
+
+def _phones_baselines():
+    phones = Phones()
+    mfcc = MFCCTransformer(sample_rate=RATE, n_fft=512, hop_length=160, n_deltas=0)
+    frames = mfcc.fit(phones.clips).transform_frames(phones.clips)
+    yield {"features": "MFCC frame", "value": phones.accuracy(frames, 0.0)}
+    yield {"features": "MFCC ± 5 frames", "value": phones.accuracy(frames, 0.0, around=5)}
+    untrained = Wav2VecTransformer(max_epochs=0, random_state=0).fit(phones.training)
+    for features in ("z", "c", "cz"):
+        score = phones.of_network(untrained, features)
+        yield {"features": f"untrained {features}", "value": score}
+
+
+def _phones_trained(updates, part=1):
+    phones = Phones()
+    clips = np.random.default_rng(0).permutation(phones.training)[::part]
+    hours = sum(len(read_audio(clip, RATE)) for clip in clips) / RATE / 3600
+    wav2vec, trained = _fit(Wav2VecTransformer, clips, updates, MARKS if part == 1 else ())
+    minutes = trained.minutes()
+    curve = {"curve": "hours", "x": hours}
+    yield {**curve, "features": "trained c", "value": phones.of_network(wav2vec, "c")}
+    yield {**curve, "features": "c", "measure": "told apart", "value": _told(wav2vec, phones.test)}
+    if part > 1:
+        return
+    for features in ("z", "c", "cz"):
+        score = phones.of_network(wav2vec, features)
+        yield {"features": f"trained {features}", "value": score}
+    score = phones.of_network(wav2vec, "c", later=3)
+    yield {"features": "trained c, 30 ms later", "value": score}
+    yield {"features": "c", "measure": "minutes of one core", "value": minutes}
+    yield {"features": "c", "measure": "told apart", "value": _told(wav2vec, phones.test)}
+    for minutes, weights in trained.states:
+        curve = {"curve": "minutes", "x": minutes}
+        wav2vec.weights_ = weights
+        yield {**curve, "features": "c", "value": phones.of_network(wav2vec, "c")}
+        score = _told(wav2vec, phones.test)
+        yield {**curve, "features": "c", "measure": "told apart", "value": score}
+
+
+def _told(wav2vec, clips):
+    """Share of the futures that are told from ten other moments, in clips of unheard speakers."""
+    task = Prediction(wav2vec._walk(None).network, 10, "infonce")
+    task.reseed(0)
+    with torch.inference_mode():
+        contrasts = [task(torch.from_numpy(read_audio(clip, RATE))[None]) for clip in clips]
+    return sum(int(c.n_correct) for c in contrasts) / sum(c.n for c in contrasts)
+
+
+def _phones_quantized(updates, quantizer):
+    phones = Phones()
+    words, trained = _fit(
+        VQTransformer, phones.training, updates, MARKS, quantizer=quantizer, n_codes=N_CODES
+    )
+    for output in ("embedding", "context"):
+        words.set_params(output=output)
+        yield {"features": f"{quantizer} {output}", "value": phones.of_network(words)}
+    for minutes, weights in [*trained.states, (trained.minutes(), words.weights_)]:
+        words.weights_ = weights
+        codes = np.concatenate(words.encode(phones.test))
+        counts = np.stack([np.bincount(group, minlength=N_CODES) for group in codes.T])
+        in_use = float((counts > 0).mean())
+        among = perplexity(torch.from_numpy(counts / len(codes))).mean().item() / N_CODES
+        curve = {"curve": "minutes", "x": minutes, "features": quantizer}
+        yield {**curve, "measure": "codes in use", "value": in_use}
+        yield {**curve, "measure": "perplexity", "value": among}
+    yield {"features": quantizer, "measure": "codes in use", "value": in_use}
+    yield {"features": quantizer, "measure": "perplexity", "value": among}
+
+
+def _digits_baselines():
+    mfcc = MFCCTransformer(sample_rate=RATE)
+    untrained = Wav2VecTransformer(max_epochs=0, random_state=0)
+    yield from _digits(mfcc, range(6), "MFCC-120")
+    for features in ("z", "c", "cz"):
+        yield from _digits(
+            untrained.set_params(features=features), range(6), f"untrained {features}"
+        )
+
+
+def _digits(extractor, folds, name, fit=True):
+    """Accuracy on each fold."""
+    sounds = _sets.load("fsdd")
+    target = np.asarray(sounds.target)
+    features = (extractor.fit(sounds.data) if fit else extractor).transform(sounds.data)
+    for fold in folds:
+        train, test = sounds.splits[fold]
+        svm = standard_svm().fit(features[train], target[train])
+        yield {"features": name, "value": svm.score(features[test], target[test])}
+
+
+def _digits_trained(updates, fold):
+    sounds = _sets.load("fsdd")
+    train, test = sounds.splits[fold]
+    wav2vec, trained = _fit(Wav2VecTransformer, [sounds.data[i] for i in train], updates)
+    yield {"features": "c", "measure": "minutes of one core", "value": trained.minutes()}
+    score = _told(wav2vec, [sounds.data[i] for i in test])
+    yield {"features": "c", "measure": "told apart", "value": score}
+    for features in ("z", "c", "cz"):
+        wav2vec.set_params(features=features)
+        yield from _digits(wav2vec, [fold], f"trained {features}", fit=False)
+
+
+def _digits_quantized(updates, fold):
+    sounds = _sets.load("fsdd")
+    clips = [sounds.data[i] for i in sounds.splits[fold][0]]
+    words, _ = _fit(VQTransformer, clips, updates, n_codes=N_CODES)
+    for output in ("embedding", "context", "histogram"):
+        words.set_params(output=output)
+        yield from _digits(words, [fold], f"vq {output}", fit=False)
+    share = float(words.perplexity_.mean() / N_CODES)
+    yield {"features": "vq", "measure": "perplexity", "value": share}
+
+
+def _write(rows, path):
+    """Replace the file of rows."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(row for some in rows.values() for row in some)
+
+
+def _table(rows):
+    """Return the lines of a table: means over the folds."""
+    for task, title in (
+        ("phones", "phones, unheard speakers"),
+        ("digits", "digits, one speaker out"),
+    ):
+        chosen = [row for row in rows if row["task"] == task and not row["curve"]]
+        yield from (f"| {title} | |", "|---|---|")
+        for key in dict.fromkeys((row["features"], row["measure"]) for row in chosen):
+            values = [float(r["value"]) for r in chosen if (r["features"], r["measure"]) == key]
+            name = ": ".join(key).removesuffix(": accuracy")
+            spread = f" ({min(values):.3f} to {max(values):.3f})" if len(values) > 1 else ""
+            yield f"| {name} | {np.mean(values):.3f}{spread} |"
+        yield ""
+
+
+def _plot(rows):
+    """Draw the four curves."""
+    axes = new_panels(None, 4, most=2, width=4.5, height=3.2)
+    panels = (
+        ("minutes", "minutes of one core", "accuracy", "phones told apart by one frame of c"),
+        ("hours", "hours of unlabelled speech", "accuracy", "phones told apart by one frame of c"),
+        ("minutes", "minutes of one core", "told apart", "futures told from ten other moments"),
+        ("minutes", "minutes of one core", "perplexity", f"perplexity / {N_CODES} codes"),
+    )
+    for ax, (curve, x_name, measure, title) in zip(axes, panels, strict=True):
+        lines = {}
+        for row in rows:
+            if (row["curve"], row["measure"]) == (curve, measure):
+                lines.setdefault(row["features"], []).append((float(row["x"]), float(row["value"])))
+        for k, (features, points) in enumerate(lines.items()):
+            ax.plot(*zip(*sorted(points), strict=True), "o-", color=COLOURS[k], label=features)
+        ax.set(xlabel=x_name, title=title, xscale="log")
+        if measure == "accuracy":
+            for k, name in enumerate(("MFCC ± 5 frames", "MFCC frame", "untrained c"), start=1):
+                (value,) = (
+                    float(row["value"])
+                    for row in rows
+                    if (row["task"], row["features"]) == ("phones", name)
+                )
+                ax.axhline(value, color=COLOURS[k], linestyle="--", label=name)
+        if measure == "told apart":
+            ax.axhline(1 / 11, color=COLOURS[-1], linestyle="--", label="chance")
+        if measure == "perplexity":
+            ax.set_ylim(0, 1)
+        ax.legend(fontsize=8)
+    return axes[0].figure
+
+
+if __name__ == "__main__":
+    main()
