@@ -34,8 +34,8 @@ def validate(extractor):
 # their labels. With ``checkpoint`` that is done once: the second question, about other features of
 # the same networks, trains nothing.
 #
-# So that it takes seconds, the networks are smaller than ``size="tiny"`` and hear each note twelve
-# times only. ``max_epochs=0`` leaves them as they were drawn.
+# So that it takes seconds, the networks are smaller than ``size="tiny"`` and hear of each note
+# twelve crops only. ``max_epochs=0`` leaves them as they were drawn.
 
 EPOCHS, N_NEGATIVES = 12, 10
 SMALL = {
@@ -54,9 +54,7 @@ with tempfile.TemporaryDirectory() as folder:
     for features in ("z", "c"):
         for epochs in (0, EPOCHS):
             results[features, epochs] = validate(
-                Wav2VecTransformer(
-                    **SMALL, features=features, max_epochs=epochs, checkpoint=folder
-                )
+                Wav2VecTransformer(**SMALL, features=features, max_epochs=epochs, checkpoint=folder)
             )
 
 # %%
@@ -100,7 +98,7 @@ figure.legend(loc="outside upper center", ncols=2, frameon=False)
 plt.show()
 
 # %%
-# Both become far better features, and the context, which has heard more of the note, the better
-# ones. Nothing but the future was asked for, yet to predict it is to know what kind of sound this
-# is. Two minutes of sound and seconds of training are little, though, and MFCCs need neither:
-# :doc:`/guide/training` says what it takes on recordings of one's own.
+# Both became far better features, and the context, which has heard more of the note, the better
+# ones: to predict a sound is to know what kind of sound it is. Two minutes of sound and seconds of
+# training are little, though, and MFCCs, which need neither, are still ahead.
+# :doc:`/guide/training` says what a training on one's own recordings takes.

@@ -80,7 +80,7 @@ class Accuracy(Callback):
 
 
 class Schedule(Callback):
-    """Linear warm-up, then half a cosine to zero, over the epochs or the time, whichever ends."""
+    """Linear warm-up, then half a cosine to zero, over the updates or the time, whichever ends."""
 
     def __init__(self, loop, recipe, updates, accelerator):
         self.loop, self.recipe, self.updates = loop, recipe, updates
@@ -129,7 +129,7 @@ class Schedule(Callback):
             factor = 0.5 * (1 + math.cos(math.pi * (done - _WARM_UP) / (1 - _WARM_UP)))
         for group in net.optimizer_.param_groups:
             group["lr"] = self.recipe.learning_rate * factor
-        if done >= 1 and self.update < self.updates:
+        if done >= 1:
             self.loop.training.stop = True
 
     def on_epoch_end(self, net, **kwargs):

@@ -47,8 +47,8 @@ class Loop:
         Batches.
     recipe : Recipe
         How to train.
-    epochs : int
-        How many at most.
+    updates : int
+        How many at most; the last epoch may be cut short.
     device : torch.device
         Where to compute, if the training is not shared.
     seed : int
@@ -60,13 +60,13 @@ class Loop:
     """
 
     def __init__(
-        self, task, training, validation, recipe, epochs, device, seed, accelerator=None, file=None
+        self, task, training, validation, recipe, updates, device, seed, accelerator=None, file=None
     ):
-        self.task, self.training, self.seed, self.epochs = task, training, seed, epochs
-        self.file = file
+        self.task, self.training, self.seed, self.file = task, training, seed, file
+        self.epochs = math.ceil(updates / len(training))
         score = "valid_loss" if validation is not None else "train_loss"
         stopping = recipe.early_stopping and validation is not None
-        self.schedule = callbacks.Schedule(self, recipe, epochs * len(training), accelerator)
+        self.schedule = callbacks.Schedule(self, recipe, updates, accelerator)
         self.best = callbacks.Best(task, score)
         self.ending = callbacks.Ending(self.schedule, score if stopping else None)
         mine = [

@@ -22,11 +22,7 @@ __all__ = ["Saveable", "load", "save"]
 
 _FORMAT = 1
 _TEXT, _ARRAYS = "estimator.json", "arrays.safetensors"
-_OF_THE_MACHINE = {
-    "checkpoint",
-    "device",
-    "memory",
-}  # parameters that another machine would not understand
+_NOT_SAVED = {"callbacks", "checkpoint", "device", "memory"}  # code, and matters of a machine
 _FEW = 1 << 12  # filters, bands or sizes of kernels that need no evidence in the file
 
 
@@ -40,8 +36,9 @@ class Saveable:
         outlives changes of the library's inside. ``estimator.json`` holds the class, the
         parameters, what was learnt and the versions in use, ``arrays.safetensors`` the arrays.
 
-        The parameters ``checkpoint``, ``device`` and ``memory`` belong to a machine. They are not
-        saved and come back as their defaults; paths among the others come back as text.
+        The parameters ``checkpoint``, ``device`` and ``memory`` belong to a machine, and
+        ``callbacks`` are code. They are not saved and come back as their defaults; paths among
+        the others come back as text.
 
         Parameters
         ----------
@@ -245,7 +242,7 @@ def _encoded_parts(estimator, arrays):
     parts = {"parameters": {}, "state": {}}
     parameters = estimator.get_params(deep=False)
     for name, value in vars(estimator).items():
-        if name not in _OF_THE_MACHINE:
+        if name not in _NOT_SAVED:
             part = parts["parameters" if name in parameters else "state"]
             part[name] = _encode(value, name, arrays)
     return parts
@@ -347,7 +344,7 @@ def _read_folder(path, safetensors):
         for part in ("parameters", "state")
     )
     blank = kind()
-    unknown = {*parameters} - ({*blank.get_params(deep=False)} - _OF_THE_MACHINE)
+    unknown = {*parameters} - ({*blank.get_params(deep=False)} - _NOT_SAVED)
     # what fit leaves hides neither a method nor a parameter
     unknown |= {name for name in state if hasattr(blank, name)} | {*arrays}
     if unknown:

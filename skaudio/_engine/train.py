@@ -21,7 +21,7 @@ from .device import resolve_device
 
 __all__ = ["Recipe", "train"]
 
-_UPDATES = 2000  # of a training whose number of epochs is not given
+_UPDATES = 4000  # of a training whose number of epochs is not given
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Recipe:
     crop_seconds, batch_seconds : float
         Longest crop, and sound in a batch.
     max_epochs : int or None
-        None: so many as make 2000 updates.
+        None: 4000 updates.
     max_minutes : float or None
         Time after which training ends. None: no limit.
     learning_rate : float
@@ -270,9 +270,9 @@ def train(task, clips, recipe, seed, start, *, groups=None, failures=None):
     fixed = None
     if len(held_out):
         fixed = Crops(waves, held_out, crop, batch, seed, fixed=True, share=share)
-    epochs = recipe.max_epochs or math.ceil(_UPDATES / len(crops))
+    updates = _UPDATES if recipe.max_epochs is None else recipe.max_epochs * len(crops)
     device = resolve_device(recipe.device)
-    loop = Loop(task, crops, fixed, recipe, epochs, device, seed, accelerator, file)
+    loop = Loop(task, crops, fixed, recipe, updates, device, seed, accelerator, file)
     return loop.run(state)
 
 

@@ -46,11 +46,11 @@ class Wav2VecTransformer(_PredictiveTransformer):
     window_seconds : float, default=None
         Longer clips are cut into windows of this length, each normalised by itself, since the
         network normalises over a whole clip and so needs it in memory. None: no window.
-    crop_seconds, batch_seconds : float, default=1.0, 16.0
+    crop_seconds, batch_seconds : float, default=1.0, 8.0
         Longest crop of a clip in training, and sound in a batch.
     max_epochs : int, default=None
-        Passes over the training clips. None: so many as make 2000 updates, or none with
-        ``pretrained``. 0: the weights stay as they are.
+        Passes over the training clips. None: 4000 updates, or none with ``pretrained``. 0: the
+        weights stay as they are.
     max_minutes : float, default=None
         Time after which training ends, its learning rate having come down by then.
     learning_rate : float, default=2e-3
@@ -142,7 +142,7 @@ class Wav2VecTransformer(_PredictiveTransformer):
         sample_rate=16000,
         window_seconds=None,
         crop_seconds=1.0,
-        batch_seconds=16.0,
+        batch_seconds=8.0,
         max_epochs=None,
         max_minutes=None,
         learning_rate=2e-3,

@@ -136,7 +136,7 @@ class GumbelQuantizer(Quantizer):
         Whether all groups have one table.
     depth, factor : int
         Layers from frame to logits; the inner ones are ``factor * dim`` wide.
-    activation : {"relu", "gelu"}
+    activation : {"relu", "gelu", "elu", "tanh"}
         What stands between the layers.
 
     Raises
