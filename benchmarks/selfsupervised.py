@@ -57,7 +57,11 @@ def main():
     if path.exists() and not args.fresh:
         with path.open(newline="", encoding="utf-8") as file:
             rows = {job: [*some] for job, some in groupby(csv.DictReader(file), lambda r: r["job"])}
-    jobs = {name: job for name, job in _jobs(args.updates).items() if name not in rows}
+    jobs = {
+        name: job
+        for name, job in _jobs(args.updates).items()
+        if name not in rows and args.only in name
+    }
     running = Parallel(n_jobs=2, return_as="generator_unordered")(
         delayed(_run)(name, job) for name, job in jobs.items()
     )
@@ -65,6 +69,8 @@ def main():
         rows[name] = found
         print(f"{name}: " + ", ".join(_said(row) for row in found if not row["curve"]), flush=True)
         _write(rows, path)
+    if len(rows) < len(_jobs(args.updates)):
+        return  # the table wants them all
     every = [row for some in rows.values() for row in some]
     text = "\n".join([*about(), "", *_table(every)]) + "\n"
     print(text)
@@ -77,6 +83,7 @@ def _arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--updates", type=int, nargs=2, default=(4000, 1000),
                         metavar=("PHONES", "DIGITS"), help="of each training")  # fmt: skip
+    parser.add_argument("--only", default="", help="part of the name of what is to be trained")
     parser.add_argument("--fresh", action="store_true", help="take no row from an earlier run")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     return parser.parse_args()
@@ -351,13 +358,9 @@ def _plot(rows):
             ax.plot(*zip(*sorted(points), strict=True), "o-", color=COLOURS[k], label=features)
         ax.set(xlabel=x_name, title=title, xscale="log")
         if measure == "accuracy":
+            levels = {row["features"]: row["value"] for row in rows if row["task"] == "phones"}
             for k, name in enumerate(("MFCC ± 5 frames", "MFCC frame", "untrained c"), start=1):
-                (value,) = (
-                    float(row["value"])
-                    for row in rows
-                    if (row["task"], row["features"]) == ("phones", name)
-                )
-                ax.axhline(value, color=COLOURS[k], linestyle="--", label=name)
+                ax.axhline(float(levels[name]), color=COLOURS[k], linestyle="--", label=name)
         if measure == "told apart":
             ax.axhline(1 / 11, color=COLOURS[-1], linestyle="--", label="chance")
         if measure == "perplexity":

@@ -137,16 +137,32 @@ class Schedule(Callback):
 
 
 class Best(Callback):
-    """Keep the weights of the best epoch."""
+    """Keep the weights of the best epoch since losses can be compared."""
 
     def __init__(self, task, score):
-        self.task, self.score, self.weights = task, score, None
+        self.task, self.score = task, score
+        self.loss, self.epoch, self.weights = math.inf, None, None
 
     def on_epoch_end(self, net, **kwargs):
-        losses = net.history[:, self.score]
-        if losses[-1] <= min(losses):
+        loss = net.history[-1, self.score]
+        if loss <= self.loss and self.task.progress >= self.task.settles:
+            self.loss, self.epoch = loss, len(net.history)
             state = self.task.state_dict()
             self.weights = {name: tensor.detach().clone() for name, tensor in state.items()}
+
+    def state(self):
+        """Loss, number and weights of that epoch."""
+        return self.loss, self.epoch, self.weights
+
+    def set_state(self, state):
+        """Go on from there.
+
+        Parameters
+        ----------
+        state : (float, int or None, dict or None)
+            Result of `state`.
+        """
+        self.loss, self.epoch, self.weights = state
 
     def restore(self):
         """Give the task these weights."""
@@ -167,14 +183,13 @@ class Kept(Callback):
 class Ending(Callback):
     """End the training when its time is over, or several epochs brought nothing better."""
 
-    def __init__(self, schedule, score):
-        self.schedule, self.score, self.reached = schedule, score, False
+    def __init__(self, schedule, best):
+        self.schedule, self.best, self.reached = schedule, best, False
 
     def on_epoch_end(self, net, **kwargs):
         waited = 0
-        if self.score is not None:
-            losses = net.history[:, self.score]
-            waited = len(losses) - 1 - losses.index(min(losses))
+        if self.best is not None and self.best.epoch is not None:
+            waited = len(net.history) - self.best.epoch
         if self.schedule.progress >= 1 or waited >= _PATIENCE:
             self.reached = True
             raise KeyboardInterrupt  # skorch's way to end in good order

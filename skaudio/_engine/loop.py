@@ -68,7 +68,7 @@ class Loop:
         stopping = recipe.early_stopping and validation is not None
         self.schedule = callbacks.Schedule(self, recipe, updates, accelerator)
         self.best = callbacks.Best(task, score)
-        self.ending = callbacks.Ending(self.schedule, score if stopping else None)
+        self.ending = callbacks.Ending(self.schedule, self.best if stopping else None)
         mine = [
             ("draws", callbacks.Draws(self)),
             ("accuracy", callbacks.Accuracy(accelerator)),
@@ -144,7 +144,7 @@ class Loop:
         state = {
             "done": done,
             "history": callbacks.rows(self.net.history),
-            "best": self.best.weights,
+            "best": self.best.state(),
             "seed": self.seed,
         }
         if not done:
@@ -159,7 +159,7 @@ class Loop:
             self.net.history.new_epoch()
             for name, value in row.items():
                 self.net.history.record(name, value)
-        self.best.weights = state["best"]
+        self.best.set_state(state["best"])
         if not state["done"]:
             self.task.load_state_dict(state["weights"])
             self.net.optimizer_.load_state_dict(state["optimizer"])

@@ -11,6 +11,7 @@ from ..networks import contrastive, vq, wav2vec
 from ..utils.validation import check_choice, check_number, check_whole
 
 OBJECTIVES = ("infonce", "bce", "balanced")
+_SETTLES = 0.3  # share of a training after which a quantiser takes part
 
 
 class _PredictiveTransformer(BaseAudioTransformer):
@@ -145,7 +146,9 @@ class _PredictiveTransformer(BaseAudioTransformer):
         history = self.history_ if go_on else []
         if epochs != 0:
             chosen = None if groups is None else np.asarray(groups)[list(clips.rows)]
-            task = contrastive.Prediction(network, self.n_negatives, self.objective)
+            fresh = network.quantizer is not None and not go_on and self.pretrained is None
+            settles = _SETTLES if fresh else 0.0
+            task = contrastive.Prediction(network, self.n_negatives, self.objective, settles)
             seed = weights.new_seed(generator)
             recipe = self._recipe(epochs)
             new = train(

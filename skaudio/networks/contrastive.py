@@ -112,11 +112,15 @@ class Prediction(nn.Module):
         Other moments that each target is told from.
     objective : str
         As in `contrastive_loss`.
+    settles : float
+        Share of the training before which a quantiser is left out: of frames that mean nothing
+        yet it would make few codes, and never more. Losses can be compared from there on.
     """
 
-    def __init__(self, network, n_negatives, objective):
+    def __init__(self, network, n_negatives, objective, settles=0.0):
         super().__init__()
         self.network, self.n_negatives, self.objective = network, n_negatives, objective
+        self.settles = settles
         # a context, the frames that are skipped, and one target beside a negative
         self.shortest = network.min_steps + network.offset * network.stride
         self.generator = torch.Generator()
@@ -139,7 +143,9 @@ class Prediction(nn.Module):
         lengths = torch.full((len(wave),), wave.shape[1], device=wave.device)
         z, lengths = self.network.encode(wave[:, None], lengths)
         asked = 0.0
-        if self.network.quantizer is not None:
+        if self.network.quantizer is not None and not (
+            self.training and self.progress < self.settles
+        ):
             # from 2 to 0.5 over seven tenths of the training, as published
             temperature = max(2 * 0.25 ** (self.progress / 0.7), 0.5)
             quantized = self.network.quantizer(

@@ -17,12 +17,14 @@ from sklearn.svm import SVC
 from skorch.callbacks import Callback
 from torch import nn
 
+import skaudio
 from skaudio import AudioFile, VQTransformer, Wav2VecTransformer
 from skaudio._engine import train as module
 from skaudio._engine.train import Crops, Recipe, Waves, train
 from skaudio.audio import Clips
 from skaudio.datasets import make_sounds
 from skaudio.networks.contrastive import Contrast
+from skaudio.networks.ema import EMAQuantizer
 
 SMALL = {
     "encoder_layers": ((8, 10, 5), (8, 8, 4)),
@@ -198,7 +200,7 @@ def test_divergence_names_the_last_good_checkpoint(tmp_path):
 class Sum(nn.Module):
     """A task without chance, on a device that takes few crops at a time."""
 
-    shortest, progress = 10, 0.0
+    shortest, progress, settles = 10, 0.0, 0.0
 
     def __init__(self, most):
         super().__init__()
@@ -232,6 +234,30 @@ def test_little_memory_gives_the_same_weights_in_parts():
     torch.testing.assert_close(little.scale, plenty.scale)
     assert found[-1]["train_loss"] == pytest.approx(expected[-1]["train_loss"], rel=1e-6)
     assert found[-1]["train_accuracy"] == expected[-1]["train_accuracy"]
+
+
+def test_a_quantizer_takes_part_once_frames_mean_something(monkeypatch):
+    quantize, seen = EMAQuantizer.forward, []
+
+    def spy(quantizer, *args, **kwargs):
+        if quantizer.training:
+            seen.append(task.progress)
+        return quantize(quantizer, *args, **kwargs)
+
+    def catch(found, *args, **kwargs):
+        nonlocal task
+        task = found
+        return train(found, *args, **kwargs)
+
+    task = None
+    monkeypatch.setattr(EMAQuantizer, "forward", spy)
+    monkeypatch.setattr("skaudio.extractors._predictive.train", catch)
+    words = vq(max_epochs=10).fit(CLIPS)
+    assert 0.3 <= min(seen) < 0.5 and len(seen) > 0.5 * 10 * 2
+    assert words.weights_["quantizer.counts"].any()
+    seen.clear()
+    words.partial_fit(CLIPS)  # it knows its frames already
+    assert min(seen) == 0
 
 
 def test_memory_for_not_even_one_crop_is_an_error():
@@ -289,6 +315,14 @@ def test_two_processes_learn_as_one_does(tmp_path):
         # the processes draw other negatives than the one does
         np.testing.assert_allclose(shared, one, rtol=0.1)
         assert shared.mean() == pytest.approx(one.mean(), rel=0.03)
+
+
+def test_callbacks_are_not_saved(tmp_path):
+    wav2vec = small(max_epochs=1, callbacks=[Counts()]).fit(CLIPS)
+    wav2vec.save(tmp_path / "saved")
+    again = skaudio.load(tmp_path / "saved")
+    assert again.callbacks is None
+    np.testing.assert_array_equal(again.transform(CLIPS), wav2vec.transform(CLIPS))
 
 
 def test_groups_come_by_metadata_routing(monkeypatch):
