@@ -131,7 +131,7 @@ class Waves:
         return np.diff(self.starts)
 
     def digest(self):
-        """Short name for these samples."""
+        """What tells these samples from others."""
         return self._digest.hexdigest()[:32], self.starts[-1], len(self)
 
 
@@ -221,7 +221,8 @@ def train(task, clips, recipe, seed, start, *, groups=None, failures=None):
     task : Module
         ``task(wave)`` of crops (B, T) gives a `Contrast`-like tuple (loss, n, n_correct), summed
         over n predictions; ``task.shortest`` is the fewest samples it takes, ``task.reseed(seed)``
-        starts its random generator anew.
+        starts its random generator anew, ``task.progress`` is told the share of the training that
+        is over, and ``task.settles`` is that from which on its losses can be compared.
     clips : Clips
         Sound without labels.
     recipe : Recipe
@@ -254,9 +255,8 @@ def train(task, clips, recipe, seed, start, *, groups=None, failures=None):
     chosen = None if groups is None else np.asarray(groups)[waves.rows]
     file = state = None
     if recipe.checkpoint is not None:
-        name = repr(
-            (start, recipe.decisive(), waves.digest(), chosen is not None and chosen.tolist())
-        )
+        parts = None if chosen is None else chosen.tolist()
+        name = repr((start, recipe.decisive(), waves.digest(), parts))
         file = Path(recipe.checkpoint) / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.pt"
         state = checkpoint.load(file)
         seed = state["seed"] if state else seed

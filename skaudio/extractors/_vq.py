@@ -29,6 +29,9 @@ class VQTransformer(_PredictiveTransformer):
     the nearest of a few learnt vectors, in each of several groups of channels [1]_. The numbers
     of these vectors, the codes, are a text: they can be counted, weighted and modelled as one.
 
+    A training from nothing begins without the quantiser, which takes part after three tenths of
+    it: frames that mean nothing yet would get a few codes only, and the network none to predict.
+
     Parameters
     ----------
     quantizer : {"gumbel", "kmeans", "ema"}, default="gumbel"

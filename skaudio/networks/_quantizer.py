@@ -51,7 +51,7 @@ def perplexity(probabilities):
 
 
 class Quantizer(nn.Module):
-    """What the quantisers share; each brings its own ``_codes`` and ``_fill``.
+    """What the quantisers share; each brings its own ``_codes``, ``_fill`` and ``_begin``.
 
     Parameters
     ----------
@@ -88,6 +88,26 @@ class Quantizer(nn.Module):
         self._fill(generator)
 
     @torch.no_grad()
+    def start(self, z, lengths, generator):
+        """Begin with a table of frames that are far from each other.
+
+        Drawn with odds of their squared distance, as k-means++ does (Arthur & Vassilvitskii 2007).
+
+        Parameters
+        ----------
+        z : Tensor of shape (B, C, T)
+            Frames that mean something.
+        lengths : Tensor of shape (B,), int64, or None
+            Valid frames of each clip; None if all T are.
+        generator : torch.Generator
+            Source of the draws, on the CPU.
+        """
+        frames = self._quantized_frames(z, lengths, _valid(z, lengths))
+        points = frames.reshape(-1, self.n_tables, self.width)
+        vectors = [_spread(p, self.n_codes, _needed(generator)) for p in points.unbind(1)]
+        self._begin(torch.stack(vectors, dim=1), points)
+
+    @torch.no_grad()
     def encode(self, z, lengths=None):
         """Codes of the frames, without noise.
 
@@ -119,6 +139,10 @@ class Quantizer(nn.Module):
     def _table(self):
         """Vectors (V, 1 or G, D)."""
         return self.table
+
+    def _quantized_frames(self, z, lengths, valid):
+        """What is to be near the table's vectors, (N, G, D)."""
+        return self._frames(z, valid)
 
     def _frames(self, z, valid):
         """Valid frames (N, G, D) of z (B, C, T), clip after clip."""
@@ -181,3 +205,18 @@ def _needed(generator):
     if generator is None:
         raise ValueError("training draws at random; pass generator, a torch.Generator on the CPU")
     return generator
+
+
+def _spread(points, n, generator):
+    """Draw n of the points (P, D), each with odds of its squared distance to those before."""
+    draws = torch.rand(n, dtype=torch.float64, generator=generator).to(points.device)
+    odds = points.new_ones(len(points), dtype=torch.float64)
+    closest, chosen = odds * torch.inf, []
+    for draw in draws:
+        running = odds.cumsum(0)
+        # fewer different points than n leave no odds: the last point fills the rest
+        place = torch.searchsorted(running, draw * running[-1], right=True)
+        chosen.append(points[place.clamp(max=len(points) - 1)])
+        distance = (points - chosen[-1]).square().sum(-1).double()
+        odds = closest = torch.minimum(closest, distance)
+    return torch.stack(chosen)

@@ -121,6 +121,7 @@ class Prediction(nn.Module):
         super().__init__()
         self.network, self.n_negatives, self.objective = network, n_negatives, objective
         self.settles = settles
+        self.register_buffer("waiting", torch.tensor(settles > 0))
         # a context, the frames that are skipped, and one target beside a negative
         self.shortest = network.min_steps + network.offset * network.stride
         self.generator = torch.Generator()
@@ -142,15 +143,14 @@ class Prediction(nn.Module):
         wave = wave[:, : wave.shape[1] - beyond]
         lengths = torch.full((len(wave),), wave.shape[1], device=wave.device)
         z, lengths = self.network.encode(wave[:, None], lengths)
-        asked = 0.0
-        if self.network.quantizer is not None and not (
-            self.training and self.progress < self.settles
-        ):
+        quantizer, asked = self.network.quantizer, 0.0
+        if quantizer is not None and not (self.training and self.progress < self.settles):
+            if self.training and self.waiting:
+                quantizer.start(z, lengths, self.generator)
+                self.waiting.fill_(False)
             # from 2 to 0.5 over seven tenths of the training, as published
             temperature = max(2 * 0.25 ** (self.progress / 0.7), 0.5)
-            quantized = self.network.quantizer(
-                z, lengths, temperature=temperature, generator=self.generator
-            )
+            quantized = quantizer(z, lengths, temperature=temperature, generator=self.generator)
             z, asked = quantized.z, quantized.loss
         c = self.network.aggregate(z, lengths)[-1]
         negatives = draw_negatives(z.shape[-1], len(z), self.n_negatives, self.generator)

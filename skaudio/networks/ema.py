@@ -68,7 +68,7 @@ class EMAQuantizer(Quantizer):
         valid = _valid(z, lengths)
         frames = self._frames(z, valid)
         if self.training and not self.counts.any():
-            self._start(frames, _needed(generator))
+            self.start(z, lengths, generator)
         codes = _nearest(frames, self.table)
         chosen = _look_up(self.table, codes)
         if self.training:
@@ -80,10 +80,7 @@ class EMAQuantizer(Quantizer):
             self._usage(codes),
         )
 
-    @torch.no_grad()
-    def _start(self, frames, generator):
-        tables = frames.reshape(-1, self.n_tables, self.width).unbind(1)
-        vectors = torch.stack([_spread(p, self.n_codes, generator) for p in tables], dim=1)
+    def _begin(self, vectors, points):
         self._renew(torch.ones_like(self.counts, dtype=torch.bool), vectors)
 
     @torch.no_grad()
@@ -109,18 +106,3 @@ class EMAQuantizer(Quantizer):
 
     def _codes(self, z, lengths, valid):
         return _nearest(self._frames(z, valid), self.table)
-
-
-def _spread(points, n, generator):
-    """Draw n of the points (P, D), each with odds of its squared distance to those before."""
-    draws = torch.rand(n, dtype=torch.float64, generator=generator).to(points.device)
-    odds = points.new_ones(len(points), dtype=torch.float64)
-    closest, chosen = odds * torch.inf, []
-    for draw in draws:
-        running = odds.cumsum(0)
-        # fewer different points than n leave no odds: the last point fills the rest
-        place = torch.searchsorted(running, draw * running[-1], right=True)
-        chosen.append(points[place.clamp(max=len(points) - 1)])
-        distance = (points - chosen[-1]).square().sum(-1).double()
-        odds = closest = torch.minimum(closest, distance)
-    return torch.stack(chosen)

@@ -115,6 +115,9 @@ def joint_codes(codes, n_codes):
     return joint
 
 
+_SPREAD = 5.0  # standard deviation of logits
+
+
 class _Linear(Undrawn, nn.Linear):
     """Matrix and bias."""
 
@@ -192,6 +195,17 @@ class GumbelQuantizer(Quantizer):
             perplexity(logits.softmax(-1).mean(0)),
         )
 
+    def _begin(self, vectors, points):
+        if len(self.projection) > 1:
+            return
+        # logits that are highest where a vector is nearest, as spread as those of drawn weights
+        logits = torch.einsum("ntd,vtd->ntv", points, vectors) - vectors.square().sum(-1).T / 2
+        scale = _SPREAD / logits.std()
+        own = vectors.transpose(0, 1).expand(self.n_groups, -1, -1)  # (G, V, D)
+        self.table.copy_(vectors.transpose(0, 1).reshape(self.table.shape))
+        self.projection[0].weight.copy_(torch.block_diag(*(scale * own)))
+        self.projection[0].bias.copy_(-scale / 2 * own.square().sum(-1).flatten())
+
     def _logits(self, z, valid):
         first, *others = self.projection
         logits = first(z.transpose(1, 2)[valid])
@@ -242,7 +256,7 @@ class KMeansQuantizer(Quantizer):
 
     def forward(self, z, lengths=None, *, temperature=2.0, generator=None):
         valid = _valid(z, lengths)
-        frames = self._projected(z, lengths, valid)
+        frames = self._quantized_frames(z, lengths, valid)
         codes = _nearest(frames, self.table)
         chosen = _look_up(self.table, codes)
         to_frames = F.mse_loss(chosen, frames.detach())
@@ -254,7 +268,7 @@ class KMeansQuantizer(Quantizer):
             self._usage(codes),
         )
 
-    def _projected(self, z, lengths, valid):
+    def _quantized_frames(self, z, lengths, valid):
         if self.projection is not None:
             # zeros first: NaN beyond a clip times its zero gradient would spoil the projection's
             z = self.projection(z.masked_fill(~valid[:, None], 0.0))
@@ -262,5 +276,8 @@ class KMeansQuantizer(Quantizer):
             z = masked_group_norm(z, lengths, self.n_groups, norm.weight, norm.bias, norm.eps)
         return self._frames(z, valid)
 
+    def _begin(self, vectors, points):
+        self.table.copy_(vectors)
+
     def _codes(self, z, lengths, valid):
-        return _nearest(self._projected(z, lengths, valid), self.table)
+        return _nearest(self._quantized_frames(z, lengths, valid), self.table)

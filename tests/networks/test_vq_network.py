@@ -602,3 +602,31 @@ def test_dead_codes_come_back_into_use():
 
     assert n_used(0.0) == 1
     assert n_used(1.0) >= 15
+
+
+@KINDS
+@SHARED
+def test_started_codes_are_those_of_the_nearest_of_some_frames(kind, shared):
+    options = {"project": False} if kind is KMeansQuantizer else {}
+    quantizer, z = new(kind, shared=shared, **options), batch()
+    quantizer.start(z, LENGTHS, seeded(2))
+    table, frames = table_of(quantizer), frames_of(z)
+    for g in range(N_GROUPS):
+        known = frames.reshape(-1, WIDTH) if shared else frames[:, g]
+        assert all((np.abs(known - vector).max(axis=1) < 1e-12).any() for vector in table[g])
+        assert len(np.unique(table[g], axis=0)) == N_CODES
+    codes = quantizer.eval()(z, LENGTHS)
+    np.testing.assert_array_equal(codes_of(codes), nearest_by_hand(frames, table))
+
+
+def test_started_logits_are_as_spread_as_drawn_ones():
+    quantizer, z = new(GumbelQuantizer), batch(beyond=0.0)
+    quantizer.start(z, LENGTHS, seeded(2))
+    (projection,) = quantizer.projection
+    logits = torch.from_numpy(frames_of(z).reshape(-1, DIM)) @ projection.weight.T + projection.bias
+    assert logits.std().item() == pytest.approx(5, rel=0.01)
+
+
+def test_a_start_needs_a_generator():
+    with pytest.raises(ValueError, match="pass generator"):
+        new(KMeansQuantizer).start(batch(), LENGTHS, None)
