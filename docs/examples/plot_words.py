@@ -85,7 +85,8 @@ for ax, (quantizer, extractor) in zip(axes, extractors.items(), strict=True):
         ax.bar(places, np.sort(shares)[::-1], 0.4, color=colour, label=f"group {group}")
     ax.axhline(1 / N_CODES, color="black", linewidth=1, linestyle=":")
     first, second = extractor.perplexity_
-    ax.text(16.5, 0.9, f"perplexity {first:.1f} and {second:.1f}", ha="right")
+    text = f"perplexity {first:.1f} and {second:.1f}"
+    ax.text(1, 0.95, text, transform=ax.transAxes, ha="right", va="top")
     ax.set(title=f'"{quantizer}"', xlabel="codes, by frequency", xticks=(1, 4, 8, 12, 16))
     ax.spines[["top", "right"]].set_visible(False)
 axes[0].set_ylabel("share of frames")
@@ -93,6 +94,6 @@ axes[0].legend(frameon=False, loc="center right")
 plt.show()
 
 # %%
-# In a training as short as this one the Gumbel quantiser says nearly everything with one code: it
-# has collapsed, and a count of its codes is worth nothing. The quantiser of moving averages begins
-# with codes far apart and starts dead ones anew. :doc:`/guide/words` says what else there is to do.
+# The Gumbel quantiser uses fewer codes than the two that choose by distance, more so in a training
+# as short as this one. Where ``perplexity_`` is near 1, a count of codes is worth nothing;
+# :doc:`/guide/words` says what can be done.

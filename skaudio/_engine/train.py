@@ -247,6 +247,7 @@ def train(task, clips, recipe, seed, start, *, groups=None, failures=None):
     ValueError
         If the loss is no longer a number.
     """
+    from .. import __version__
     from .loop import Loop, launched
 
     waves = Waves(clips, task.shortest, failures)
@@ -256,7 +257,8 @@ def train(task, clips, recipe, seed, start, *, groups=None, failures=None):
     file = state = None
     if recipe.checkpoint is not None:
         parts = None if chosen is None else chosen.tolist()
-        name = repr((start, recipe.decisive(), waves.digest(), parts))
+        decisive = recipe.decisive(), _UPDATES, __version__
+        name = repr((start, decisive, waves.digest(), parts))
         file = Path(recipe.checkpoint) / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.pt"
         state = checkpoint.load(file)
         seed = state["seed"] if state else seed
