@@ -138,8 +138,11 @@ class Waves:
 class Crops:
     """Batches of crops, cut at random places, of one length in each batch.
 
-    A clip gives as many crops as it has times the longest crop, at least one. Crops of similar
-    length share a batch and are cut to its shortest, so no batch is padded.
+    A clip gives as many crops as it has times the crop's length. Shorter clips are joined, in a
+    new order in each epoch and each group by itself, and cut then: inside one short clip, to know
+    how far it has got would tell the future well enough, and nothing about the sound be learnt.
+    Crops are shorter only where a group is; similar lengths share a batch and are cut to its
+    shortest, so no batch is padded.
 
     Parameters
     ----------
@@ -147,8 +150,10 @@ class Crops:
         All clips.
     which : ndarray of int
         The clips to take.
+    groups : ndarray of int
+        Group of each clip in ``waves``.
     crop, batch : int
-        Samples of the longest crop, and of a batch.
+        Samples of a crop, and of a batch.
     seed : int
         Of the places and the order.
     fixed : bool
@@ -157,15 +162,22 @@ class Crops:
         Number of this process, and how many there are: each gets its part of every batch.
     """
 
-    def __init__(self, waves, which, crop, batch, seed, fixed, share=(0, 1)):
-        self.waves, self.batch, self.fixed, self.share = waves, batch, fixed, share
+    def __init__(self, waves, which, groups, crop, batch, seed, fixed, share=(0, 1)):
+        self.samples, self.crop, self.batch = waves.samples, crop, batch
+        self.fixed, self.share = fixed, share
         self.stop = False  # ends the epoch that is running
         self._rng, self._seed = np.random.default_rng(seed), seed
-        lengths, starts = waves.lengths()[which], np.asarray(waves.starts)[which]
-        counts = np.maximum(1, np.round(lengths / crop).astype(int))
-        self._from = np.repeat(starts, counts)
-        self._room = np.repeat(lengths, counts)
-        self._length = np.minimum(self._room, crop)
+        lengths, starts = waves.lengths(), np.asarray(waves.starts)[:-1]
+        long, short = which[lengths[which] >= crop], which[lengths[which] < crop]
+        counts = np.round(lengths[long] / crop).astype(int)
+        self._from, self._room = np.repeat(starts[long], counts), np.repeat(lengths[long], counts)
+        self._short, self._length = [], [crop] * len(self._from)
+        for group in np.unique(groups[short]):
+            members = short[groups[short] == group]
+            n = max(1, lengths[members].sum() // crop)
+            self._short.append((n, starts[members], lengths[members]))
+            self._length += [min(crop, lengths[members].sum())] * n
+        self._length = np.array(self._length)
 
     def __len__(self):
         """Number of batches."""
@@ -182,19 +194,42 @@ class Crops:
             order = order[n:]
         return batches
 
+    def _pieces(self, rng):
+        """Where the samples of each crop stand: a list of slices."""
+        first = self._from + rng.integers(0, self._room - self.crop + 1)
+        pieces = [[slice(i, i + self.crop)] for i in first.tolist()]
+        for n, starts, lengths in self._short:
+            order = rng.permutation(len(starts))
+            ends = lengths[order].cumsum()  # of the clips, one after the other
+            begins = ends - lengths[order]
+            shifts = starts[order] - begins
+            length = min(self.crop, ends[-1])
+            edge = rng.integers(0, ends[-1] - n * length + 1)
+            for begin in range(edge, edge + n * length, length):
+                stop = begin + length
+                heard = np.flatnonzero((ends > begin) & (begins < stop))
+                pieces.append(
+                    [
+                        slice(max(begin, begins[i]) + shifts[i], min(stop, ends[i]) + shifts[i])
+                        for i in heard
+                    ]
+                )
+        return pieces
+
     def __iter__(self):
         rng = np.random.default_rng(self._seed) if self.fixed else self._rng
-        batches = self._plan(rng)
+        batches, pieces = self._plan(rng), self._pieces(rng)
         for place in range(len(batches)) if self.fixed else rng.permutation(len(batches)):
             if self.stop:
                 return
             crops = batches[place]
             n = self._length[crops].min()
-            first = self._from[crops] + rng.integers(0, self._room[crops] - n + 1)
             number, processes = self.share
-            total = max(len(first), processes)  # with fewer crops some are taken twice
-            first = np.resize(first, total)[number::processes]
-            wave = np.stack([self.waves.samples[i : i + n] for i in first])
+            total = max(len(crops), processes)  # with fewer crops some are taken twice
+            crops = np.resize(crops, total)[number::processes]
+            wave = np.stack(
+                [np.concatenate([self.samples[p] for p in pieces[i]])[:n] for i in crops]
+            )
             # beside each crop what it counts for: processes average their gradients
             yield torch.from_numpy(wave), torch.full((len(wave),), processes / total)
 
@@ -253,25 +288,27 @@ def train(task, clips, recipe, seed, start, *, groups=None, failures=None):
     waves = Waves(clips, task.shortest, failures)
     if not waves.loudest:
         warnings.warn("all clips are silent; there is nothing to learn from", stacklevel=6)
-    chosen = None if groups is None else np.asarray(groups)[waves.rows]
+    if groups is not None:
+        groups = np.unique(np.asarray(groups)[waves.rows], return_inverse=True)[1]
     file = state = None
     if recipe.checkpoint is not None:
-        parts = None if chosen is None else chosen.tolist()
+        parts = None if groups is None else groups.tolist()
         decisive = recipe.decisive(), _UPDATES, __version__
         name = repr((start, decisive, waves.digest(), parts))
         file = Path(recipe.checkpoint) / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.pt"
         state = checkpoint.load(file)
         seed = state["seed"] if state else seed
     rng = np.random.default_rng(seed)
-    training, held_out = _split(len(waves), recipe.validation_fraction, chosen, rng)
+    training, held_out = _split(len(waves), recipe.validation_fraction, groups, rng)
     crop = max(task.shortest, round(recipe.crop_seconds * recipe.sample_rate))
     batch = round(recipe.batch_seconds * recipe.sample_rate)
     accelerator = launched(recipe.device)
     share = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
-    crops = Crops(waves, training, crop, batch, seed, fixed=False, share=share)
+    groups = np.zeros(len(waves), int) if groups is None else groups
+    crops = Crops(waves, training, groups, crop, batch, seed, fixed=False, share=share)
     fixed = None
     if len(held_out):
-        fixed = Crops(waves, held_out, crop, batch, seed, fixed=True, share=share)
+        fixed = Crops(waves, held_out, groups, crop, batch, seed, fixed=True, share=share)
     updates = _UPDATES if recipe.max_epochs is None else recipe.max_epochs * len(crops)
     device = resolve_device(recipe.device)
     loop = Loop(task, crops, fixed, recipe, updates, device, seed, accelerator, file)
@@ -280,7 +317,7 @@ def train(task, clips, recipe, seed, start, *, groups=None, failures=None):
 
 def _split(n, fraction, groups, rng):
     """Numbers of the clips to train on, and of those held out, whole groups at a time."""
-    groups = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    groups = np.arange(n) if groups is None else groups
     n_groups = groups.max() + 1
     n_held = min(math.ceil(fraction * n_groups), n_groups - 1) if fraction else 0
     held = np.isin(groups, rng.permutation(n_groups)[:n_held])
