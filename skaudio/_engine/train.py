@@ -33,7 +33,7 @@ class Recipe:
     sample_rate : int
         Of the waves, Hz.
     crop_seconds, batch_seconds : float
-        Longest crop, and sound in a batch.
+        Length of a crop, and sound in a batch.
     max_epochs : int or None
         None: 4000 updates.
     max_minutes : float or None
@@ -267,7 +267,8 @@ def train(task, clips, recipe, seed, start, *, groups=None, failures=None):
     start : str
         What tells this training from others on the same clips by the same recipe.
     groups : sequence or None
-        What must not be in both parts, training and validation, one entry per clip.
+        What must not be in both parts, training and validation, and what short clips are joined
+        within; one entry per clip.
     failures : list or None
         Takes the errors of unusable clips. None: the first is raised.
 

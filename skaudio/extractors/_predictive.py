@@ -32,7 +32,8 @@ class _PredictiveTransformer(BaseAudioTransformer):
         y : object, default=None
             Ignored; here for pipelines.
         groups : array-like of shape (n_clips,), default=None
-            What must not be both trained on and held out, such as the speaker.
+            What must not be both trained on and held out, such as the speaker. Clips shorter
+            than a crop are joined with others of their group only.
 
         Returns
         -------

@@ -72,7 +72,7 @@ class VQTransformer(_PredictiveTransformer):
         Longer clips are cut into windows of this length, each normalised by itself. None: no
         window.
     crop_seconds, batch_seconds : float, default=1.0, 8.0
-        Longest crop of a clip in training, and sound in a batch.
+        Crops that training cuts from clips, or from short clips joined, and sound in a batch.
     max_epochs : int, default=None
         Passes over the training clips. None: 4000 updates, or none with ``pretrained``. 0: the
         weights stay as they are.

@@ -102,7 +102,9 @@ class Quantizer(nn.Module):
         generator : torch.Generator
             Source of the draws, on the CPU.
         """
-        frames = self._quantized_frames(z, lengths, _valid(z, lengths))
+        valid = _valid(z, lengths)
+        self._let_pass(self._frames(z, valid))
+        frames = self._quantized_frames(z, lengths, valid)
         points = frames.reshape(-1, self.n_tables, self.width)
         vectors = [_spread(p, self.n_codes, _needed(generator)) for p in points.unbind(1)]
         self._begin(torch.stack(vectors, dim=1), points)
@@ -139,6 +141,9 @@ class Quantizer(nn.Module):
     def _table(self):
         """Vectors (V, 1 or G, D)."""
         return self.table
+
+    def _let_pass(self, frames):
+        """Let frames pass a projection, where there is one, as what follows knows them."""
 
     def _quantized_frames(self, z, lengths, valid):
         """What is to be near the table's vectors, (N, G, D)."""

@@ -276,6 +276,13 @@ class KMeansQuantizer(Quantizer):
             z = masked_group_norm(z, lengths, self.n_groups, norm.weight, norm.bias, norm.eps)
         return self._frames(z, valid)
 
+    def _let_pass(self, frames):
+        if self.projection is not None:
+            frames = frames.transpose(0, 1).flatten(1)  # (G, N D)
+            self.norm.weight.copy_(frames.std(1).repeat_interleave(self.width))
+            self.norm.bias.copy_(frames.mean(1).repeat_interleave(self.width))
+            self.projection.weight.copy_(torch.eye(self.width).repeat(self.n_groups, 1)[..., None])
+
     def _begin(self, vectors, points):
         self.table.copy_(vectors)
 

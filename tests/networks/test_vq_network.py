@@ -423,6 +423,14 @@ def test_started_logits_are_as_spread_as_drawn_ones():
     assert logits.std().item() == pytest.approx(5, rel=0.01)
 
 
+def test_started_k_means_lets_frames_pass():
+    # normalised over each clip, of which there is only one here
+    quantizer, z = new(KMeansQuantizer), batch()[:1]
+    quantizer.start(z, LENGTHS[:1], seeded(2))
+    passed = quantizer._quantized_frames(z, LENGTHS[:1], torch.ones(1, 11, dtype=torch.bool))
+    torch.testing.assert_close(passed.flatten(1), z[0].T, rtol=0.02, atol=0.02)
+
+
 def test_a_start_needs_a_generator():
     with pytest.raises(ValueError, match="pass generator"):
         new(KMeansQuantizer).start(batch(), LENGTHS, None)
