@@ -32,10 +32,10 @@ MODULES = $(shell find skaudio -name '*.py' | sort)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test lint docs bench bench-training clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed-plot  ## set up, then compare the extractors on a synthetic set
 	$(BIN)/skaudio compare --demo $(ARGS)
@@ -55,6 +55,10 @@ docs: $(VENV)/.installed-docs  ## build the documentation, warnings are errors
 
 bench: $(VENV)/.installed-plot  ## compare the extractors on the open sets
 	$(BIN)/python benchmarks/compare.py $(ARGS)
+
+bench-training: $(VENV)/.installed-plot  ## what training without labels is worth, and its speed
+	$(BIN)/python benchmarks/selfsupervised.py $(ARGS)
+	$(BIN)/python benchmarks/train_speed.py
 
 clean:  ## delete what was built; the virtual environment stays
 	rm -rf build dist $(GENERATED) .pytest_cache .ruff_cache

@@ -80,7 +80,7 @@ def main():
 def _arguments():
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--updates", type=int, nargs=2, default=(4000, 1000),
+    parser.add_argument("--updates", type=int, nargs=2, default=(4000, 2500),
                         metavar=("PHONES", "DIGITS"), help="of each training")  # fmt: skip
     parser.add_argument("--only", default="", help="part of the name of what is to be trained")
     parser.add_argument("--fresh", action="store_true", help="take no row from an earlier run")
@@ -273,7 +273,7 @@ def _phones_quantized(updates, quantizer):
 
 def _digits_baselines():
     sounds = _sets.load("fsdd")
-    mfcc = MFCCTransformer(sample_rate=12000).fit_transform(sounds.data)
+    mfcc = MFCCTransformer(sample_rate=sounds.sample_rate).fit_transform(sounds.data)
     untrained = Wav2VecTransformer(features="cz", pooling=POOLING, max_epochs=0, random_state=0)
     untrained.fit(sounds.data)
     parts = _parts(untrained, sounds)

@@ -30,7 +30,8 @@ class VQTransformer(_PredictiveTransformer):
     of these vectors, the codes, are a text: they can be counted, weighted and modelled as one.
 
     A training from nothing begins without the quantiser, which takes part after three tenths of
-    it: frames that mean nothing yet would get a few codes only, and the network none to predict.
+    it, its vectors chosen among the frames: of frames that mean nothing yet it would make a few
+    codes only, and leave the network nothing to predict.
 
     Parameters
     ----------
