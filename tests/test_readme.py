@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -13,6 +14,7 @@ def examples(data_dir, tmp_path, monkeypatch):
     """Code and output of the examples that need the recordings, in a folder that has these."""
     (tmp_path / "recordings").symlink_to(data_dir / "fsdd" / "recordings")
     monkeypatch.chdir(tmp_path)
+    get_reusable_executor().shutdown()  # workers of earlier tests are in another folder
     text = README.read_text(encoding="utf-8")
     pattern = r"<!-- tests/test_readme.py.*?```python\n(.*?)```\s+```text\n(.*?)```"
     return re.findall(pattern, text, re.DOTALL)

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import time
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path, PurePath
@@ -200,16 +201,22 @@ def _versions():
 
 def _check_free(folder):
     """Raise unless a folder may be written: it is not there, or holds a saved estimator."""
-    try:
-        names = {*os.listdir(folder)}
-    except FileNotFoundError:
-        return
-    except NotADirectoryError:
-        names = set()
-    if names != {_TEXT, _ARRAYS}:
-        raise FileExistsError(
-            f"{folder} is there and is no saved estimator; choose another name, or remove it"
-        )
+    whole = {_TEXT, _ARRAYS}
+    for _ in range(20):
+        try:
+            names = {*os.listdir(folder)}
+        except FileNotFoundError:
+            return
+        except NotADirectoryError:
+            break
+        if names == whole:
+            return
+        if not names < whole:
+            break
+        time.sleep(0.005)  # another process may be taking it away while it is listed
+    raise FileExistsError(
+        f"{folder} is there and is no saved estimator; choose another name, or remove it"
+    )
 
 
 def _put(new, folder):

@@ -333,9 +333,10 @@ def test_two_processes_learn_as_one_does(tmp_path):
         "encoder_layers": [[16, 10, 5], [16, 8, 4], [16, 4, 2]],
         "aggregator_layers": [[16, 2, 1], [16, 3, 1]],
         "n_steps": 3,
+        "n_negatives": 500,  # so many that their draw, which processes do not share, hardly shows
         "crop_seconds": 0.25,
         "batch_seconds": 2,
-        "max_epochs": 80,
+        "max_epochs": 60,
         "early_stopping": False,
         "device": "cpu",
     }
@@ -353,13 +354,12 @@ def test_two_processes_learn_as_one_does(tmp_path):
             check=True,
         ).stdout
         curves.append([json.loads(line) for line in text.splitlines()])
-    assert [len(curve) for curve in curves] == [80, 80]  # only one process speaks
+    assert [len(curve) for curve in curves] == [60, 60]  # only one process speaks
     for name in ("train_loss", "valid_loss"):
         one, shared = np.array([[row[name] for row in curve] for curve in curves])
-        assert one[-1] < 0.75 * one[0]
-        # the processes draw other negatives than the one does
-        np.testing.assert_allclose(shared, one, rtol=0.1)
-        assert shared.mean() == pytest.approx(one.mean(), rel=0.03)
+        assert one[-1] < 0.92 * one[0]
+        np.testing.assert_allclose(shared, one, rtol=0.05)
+        assert shared.mean() == pytest.approx(one.mean(), rel=0.02)
 
 
 def test_callbacks_are_not_saved(tmp_path):
