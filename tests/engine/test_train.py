@@ -437,9 +437,8 @@ def test_one_clip_of_two_hours(tmp_path):
     with soundfile.SoundFile(path, "w", rate, 1) as file:
         for _ in range(120):
             file.write(0.1 * rng.standard_normal(60 * rate))
-    wav2vec = small(sample_rate=rate, max_minutes=0.05, batch_seconds=8.0, window_seconds=30.0)
+    wav2vec = small(sample_rate=rate, max_epochs=1, batch_seconds=8.0, window_seconds=30.0)
     assert wav2vec.fit([path]).transform([path]).shape == (1, 16)
-    assert wav2vec.n_epochs_ == 1  # the time is over within the first
     part = wav2vec.transform([AudioFile(path, start=0, stop=60)])
     assert np.isfinite(part).all()
 
