@@ -200,6 +200,8 @@ class GumbelQuantizer(Quantizer):
             return
         # logits that are highest where a vector is nearest, as spread as those of drawn weights
         logits = torch.einsum("ntd,vtd->ntv", points, vectors) - vectors.square().sum(-1).T / 2
+        if logits.std() < 1e-6:
+            return  # of equal frames there is nothing to choose
         scale = _SPREAD / logits.std()
         own = vectors.transpose(0, 1).expand(self.n_groups, -1, -1)  # (G, V, D)
         self.table.copy_(vectors.transpose(0, 1).reshape(self.table.shape))

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -386,11 +387,15 @@ def test_groups_come_by_metadata_routing(monkeypatch):
     assert list(seen[0]) == list(sounds.groups)
 
 
-def vq(**params):
-    return VQTransformer("ema", n_codes=4, **{**SMALL, **params})
+def vq(quantizer="ema", **params):
+    return VQTransformer(quantizer, n_codes=4, **{**SMALL, **params})
 
 
-@pytest.mark.parametrize("make", [small, vq])
+@pytest.mark.parametrize(
+    "make",
+    [small, vq, partial(vq, "kmeans"), partial(vq, "gumbel")],
+    ids=["wav2vec", "ema", "kmeans", "gumbel"],
+)
 @pytest.mark.parametrize(
     ("clips", "message"),
     [

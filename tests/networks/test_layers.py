@@ -94,7 +94,10 @@ def test_map_knows_its_receptive_field():
 
 @pytest.mark.parametrize(
     ("n_in", "stride", "padding"),
-    [(1, 1, 0), (1, 3, 0), (1, 32, 0), (3, 1, 0), (3, 1, 1), (8, 1, 3)],
+    [
+        *[(1, 1, 0), (1, 3, 0), (1, 32, 0), (3, 1, 0), (3, 1, 1), (8, 1, 3)],
+        *[(3, 2, 0), (3, 3, 2), (8, 4, 0), (8, 7, 1), (3, 9, 0), (3, 50, 0)],
+    ],
 )
 def test_time_convolution_is_conv1d(n_in, stride, padding):
     conv = new_conv(n_in, 5, 7, stride=stride, padding=padding)
