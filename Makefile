@@ -32,7 +32,7 @@ MODULES = $(shell find skaudio -name '*.py' | sort)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs bench bench-training clean
+.PHONY: help demo test lint docs bench bench-features bench-training clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -53,10 +53,15 @@ docs: $(VENV)/.installed-docs  ## build the documentation, warnings are errors
 	rm -rf $(GENERATED)
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-bench: $(VENV)/.installed-plot  ## compare the extractors on the open sets
+bench: $(VENV)/.installed-bench  ## speed, memory, and how they grow
+	$(BIN)/python benchmarks/speed.py $(ARGS)
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/scaling.py
+
+bench-features: $(VENV)/.installed-bench  ## compare the extractors on the open sets
 	$(BIN)/python benchmarks/compare.py $(ARGS)
 
-bench-training: $(VENV)/.installed-plot  ## what training without labels is worth, and its speed
+bench-training: $(VENV)/.installed-bench  ## what training without labels is worth, and its speed
 	$(BIN)/python benchmarks/selfsupervised.py $(ARGS)
 	$(BIN)/python benchmarks/train_speed.py
 

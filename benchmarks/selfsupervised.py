@@ -97,7 +97,7 @@ def _jobs(updates):
     for fold in range(6):
         jobs[f"digits wav2vec {fold}"] = partial(_digits_trained, digits, fold)
     for quantizer in QUANTIZERS:
-        jobs[f"phones vq {quantizer}"] = partial(_phones_quantized, 3 * phones // 8, quantizer)
+        jobs[f"phones vq {quantizer}"] = partial(_phones_quantized, phones // 2, quantizer)
     for fold in range(6):
         jobs[f"digits vq {fold}"] = partial(_digits_quantized, digits, fold)
     for part in PARTS:

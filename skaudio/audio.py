@@ -120,7 +120,10 @@ def read_audio(path, sample_rate=None, *, start=None, stop=None):
     with file:
         first, last = _segment(file, start, stop)
         try:
-            wave = _resampled(_mono_blocks(file, first, last), file.samplerate, sample_rate)
+            rate = sample_rate or file.samplerate
+            n_samples = -(-(last - first) * rate // file.samplerate) + 1
+            blocks = _mono_blocks(file, first, last)
+            wave = _joined(_resampled(blocks, file.samplerate, sample_rate), n_samples)
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise ValueError(f"breaks off while decoding ({error})") from error
     return wave
@@ -182,22 +185,32 @@ def _mono_blocks(file, first, last) -> Iterator[np.ndarray]:
         yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
 
 
-def _resampled(blocks, rate, sample_rate):
-    """Join blocks into one wave at ``sample_rate``; streaming, so only the result is held."""
+def _resampled(blocks, rate, sample_rate) -> Iterator[np.ndarray]:
+    """Blocks at ``sample_rate``, streaming."""
     if sample_rate is None or rate == sample_rate:
-        return np.concatenate([*blocks])
+        yield from blocks
+        return
     import soxr
 
     stream = soxr.ResampleStream(rate, sample_rate, num_channels=1, dtype="float32", quality="HQ")
-    head = np.zeros(1, np.float32)
-    waves = []
+    head, seen = np.zeros(1, np.float32), 0
     for index, block in enumerate(blocks):
         if index == 0:
             head = block[:1]
-        waves.append(stream.resample_chunk(np.ascontiguousarray(block)))
-    waves.append(stream.resample_chunk(np.empty(0, np.float32), last=True))
-    wave = np.concatenate(waves)
-    return wave if wave.size else head  # a clip of less than one output sample keeps one
+        wave = stream.resample_chunk(np.ascontiguousarray(block))
+        seen += len(wave)
+        yield wave
+    rest = stream.resample_chunk(np.empty(0, np.float32), last=True)
+    yield rest if seen + len(rest) else head  # a clip of less than one output sample keeps one
+
+
+def _joined(blocks, n_samples):
+    """Join blocks of at most ``n_samples`` in place: blocks and their joint would be twice that."""
+    wave, end = np.empty(n_samples, np.float32), 0
+    for block in blocks:
+        wave[end : end + len(block)] = block
+        end += len(block)
+    return wave[:end]
 
 
 def clip_items(X):

@@ -245,7 +245,11 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         if hasattr(self, "weights_"):
             weights.load(network, self.weights_)
         names = None if how is None else pooling.resolve(how)
-        return Walk(self._frontend(), network, names, self.sample_rate, self._window())
+        return self._walk_through(network, names)
+
+    def _walk_through(self, network, names):
+        precision = getattr(self, "precision", "float32")
+        return Walk(self._frontend(), network, names, self.sample_rate, self._window(), precision)
 
     def _run(self):
         return Run(self.batch_size, self.device, self.n_jobs, self.verbose, self.on_error)

@@ -153,13 +153,15 @@ def tiles(n_steps, max_steps, *, stride, halo) -> list[Tile]:
     Examples
     --------
     >>> from skaudio.batching import tiles
-    >>> tiles(1000, 500, stride=100, halo=30)
-    [Tile(start=0, stop=400, first=0, last=300), Tile(start=200, stop=700, first=300, last=600), \
-Tile(start=500, stop=1000, first=600, last=1000)]
+    >>> for tile in tiles(3000, 1200, stride=100, halo=30):
+    ...     print(tile)
+    Tile(start=0, stop=1100, first=0, last=1000)
+    Tile(start=900, stop=2100, first=1000, last=2000)
+    Tile(start=1900, stop=3000, first=2000, last=3000)
     """
     margin = -(-halo // stride) * stride
     core = (max_steps - 2 * margin) // stride * stride
-    core = max(stride, 2 * margin, core)  # at worst half of the work is spent on overlap
+    core = max(stride, 8 * margin, core)  # at worst a fifth of the work is spent on overlap
     if n_steps <= max(max_steps, core + margin):
         return [Tile(0, n_steps, 0, n_steps)]
     starts = [*range(0, n_steps, core)]

@@ -7,13 +7,18 @@ treats each clip as if it were alone. ``output_lengths`` tells the lengths witho
 import math
 from functools import lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 __all__ = ["MFCC", "Chain", "FitLength", "LogMel", "Standardize", "Wave"]
 
-_CHUNK_FRAMES = 1 << 12  # frames transformed together: bounds the memory of long clips
+_CHUNK = 1 << 19  # samples of frames transformed together: 2 MB stay in a processor's cache
+_GPU_CHUNK = 1 << 26  # a GPU wants much at a time
+_BANDS = 16  # mel bands worked out together
+_ROWS = 4  # frames; a product of fewer rows rounds otherwise, and a short clip alone has fewer
+_LOG_STEP = math.log(6.4) / 27
 
 
 def mask(x, lengths):
@@ -88,10 +93,44 @@ class Wave(nn.Module):
 
 
 @lru_cache(maxsize=16)
-def _mel_filters(sample_rate, n_fft, n_mels, fmin, fmax):
-    from librosa.filters import mel  # Slaney's scale and area normalisation are its defaults
+def mel_filters(sample_rate, n_fft, n_mels, fmin=0.0, fmax=None):
+    """Triangles on Slaney's mel scale, each of area 1 Hz [1]_: those of `librosa.filters.mel`.
 
-    return torch.from_numpy(mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax))
+    Parameters
+    ----------
+    sample_rate : int
+        Rate of the wave, Hz.
+    n_fft : int
+        Length of the transform, samples.
+    n_mels : int
+        Number of bands.
+    fmin, fmax : float
+        Limits of the bands, Hz; ``fmax=None`` is half the sample rate.
+
+    Returns
+    -------
+    filters : Tensor of shape (n_mels, 1 + n_fft // 2), float32
+        Weights of the bins.
+
+    References
+    ----------
+    .. [1] M. Slaney, "Auditory Toolbox, Version 2", Interval Research, 1998.
+    """
+    ends = _hz_to_mel(np.array([fmin, sample_rate / 2 if fmax is None else fmax]))
+    edges = _mel_to_hz(np.linspace(*ends, n_mels + 2))[:, None]
+    bins = np.fft.rfftfreq(n_fft, 1 / sample_rate)
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    triangles = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre))
+    return torch.from_numpy(2 / (high - low) * triangles.clip(min=0)).float()
+
+
+def _hz_to_mel(hz):
+    # linear to 1000 Hz, 15 mel; above, 27 mel for each factor of 6.4
+    return np.where(hz < 1000, hz * 0.015, 15 + np.log(np.maximum(hz, 1000) / 1000) / _LOG_STEP)
+
+
+def _mel_to_hz(mel):
+    return np.where(mel < 15, mel / 0.015, 1000 * np.exp((mel - 15) * _LOG_STEP))
 
 
 class LogMel(nn.Module):
@@ -121,7 +160,8 @@ class LogMel(nn.Module):
         self.n_fft, self.step = n_fft, hop_length
         self.top_db, self.pad = top_db, pad
         self.register_buffer("window", torch.hann_window(n_fft))
-        self.register_buffer("mel", _mel_filters(sample_rate, n_fft, n_mels, fmin, fmax))
+        self.register_buffer("mel", mel_filters(sample_rate, n_fft, n_mels, fmin, fmax))
+        self.spans = [*_spans(self.mel)]
 
     def output_lengths(self, lengths):
         return 1 + (lengths - self.n_fft % 2) // self.step
@@ -131,16 +171,15 @@ class LogMel(nn.Module):
         wave = F.pad(wave, (side, side))
         if self.pad == "reflect":
             _reflect(wave, lengths, side)
-        n_frames = 1 + (wave.shape[1] - self.n_fft) // self.step
-        x = wave.new_empty(len(wave), len(self.mel), n_frames)
-        chunk = max(1, _CHUNK_FRAMES // len(wave))
-        for first in range(0, n_frames, chunk):
-            last = min(first + chunk, n_frames)
-            part = wave[:, first * self.step : (last - 1) * self.step + self.n_fft]
-            frames = part.unfold(1, self.n_fft, self.step) * self.window
-            power = torch.view_as_real(torch.fft.rfft(frames)).square().sum(-1)
-            for row, clip in zip(x, power, strict=True):  # one by one: rounds the same in any batch
-                row[:, first:last] = self.mel @ clip.T
+        frames = wave.unfold(1, self.n_fft, self.step)
+        n_frames = frames.shape[1]
+        x = wave.new_empty(len(wave), n_frames, len(self.mel))
+        chunk = max(1, (_GPU_CHUNK if wave.is_cuda else _CHUNK) // self.n_fft)
+        clips = max(1, chunk // n_frames)
+        for part, out in zip(frames.split(clips), x.split(clips), strict=True):
+            for some, bands in zip(part.split(chunk, 1), out.split(chunk, 1), strict=True):
+                bands.copy_(self._mel_power(some * self.window).view_as(bands))
+        x = x.transpose(1, 2)
         x.clamp_(min=1e-10).log10_().mul_(10.0)
         lengths = self.output_lengths(lengths)
         if self.top_db is not None:
@@ -148,6 +187,27 @@ class LogMel(nn.Module):
             top = x.masked_fill(~valid[:, None], -torch.inf).amax((1, 2), keepdim=True)
             x = torch.maximum(x, top - self.top_db, out=x)
         return mask(x, lengths), lengths
+
+    def _mel_power(self, frames):
+        """Mel bands (c t, M) of the power spectrum of windowed frames (c, t, n)."""
+        parts = torch.view_as_real(torch.fft.rfft(frames)).square_()
+        power = (parts[..., 0] + parts[..., 1]).flatten(0, 1)
+        n_rows = len(power)
+        if n_rows < _ROWS:
+            power = F.pad(power, (0, 0, 0, _ROWS - n_rows))
+        bands = power.new_empty(len(power), len(self.mel))
+        # a band hears few bins: those of some neighbours are multiplied, the others not
+        for some, bins in self.spans:
+            torch.mm(power[:, bins], self.mel[some, bins].T, out=bands[:, some])
+        return bands[:n_rows]
+
+
+def _spans(mel):
+    """Slices of neighbouring bands, and of the bins that they hear."""
+    for first in range(0, len(mel), _BANDS):
+        some = slice(first, first + _BANDS)
+        bins = mel[some].any(0).nonzero()
+        yield some, slice(int(bins[0]), int(bins[-1]) + 1) if len(bins) else slice(1)
 
 
 def _reflect(wave, lengths, side):

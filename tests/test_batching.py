@@ -155,10 +155,10 @@ def test_tiles_are_as_long_as_wanted():
     for n_steps, max_steps, stride, halo in draw_tilings(2000):
         cut = tiles(n_steps, max_steps, stride=stride, halo=halo)
         lengths = [tile.stop - tile.start for tile in cut]
-        if max_steps >= 4 * (halo + stride) + stride:
+        if max_steps >= 10 * (halo + stride) + stride:
             assert max(lengths) < max_steps + stride
-        # however little room there is, at most half of the work is spent on overlap
-        assert sum(lengths) <= 2 * n_steps + stride * len(cut)
+        # however little room there is, at most a fifth of the work is spent on overlap
+        assert sum(lengths) <= 1.25 * n_steps + stride * len(cut)
 
 
 def test_short_input_is_one_tile():

@@ -7,7 +7,7 @@ import torch
 from scipy.fft import dct
 
 from skaudio import frontends
-from skaudio.frontends import MFCC, Chain, FitLength, LogMel, Standardize, Wave
+from skaudio.frontends import MFCC, Chain, FitLength, LogMel, Standardize, Wave, mel_filters
 from tests.by_hand import log_mel, noise
 
 PAPER = {"sample_rate": 12000, "n_fft": 512, "hop_length": 256, "n_mels": 96, "fmin": 0.0,
@@ -51,6 +51,16 @@ def test_log_mel_is_that_of_librosa(settings, change):
         np.testing.assert_allclose(found[audible], expected[audible], atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [(16000, 512, 96, 0.0, None), (12000, 2048, 128, 300.0, 4000.0), (8000, 301, 64, 0.0, 1500.0)],
+)
+def test_mel_filters_are_those_of_librosa(settings):
+    sample_rate, n_fft, n_mels, fmin, fmax = settings
+    expected = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
+    np.testing.assert_allclose(mel_filters(*settings), expected, rtol=1e-6, atol=1e-9)
+
+
 def test_paper_frames():
     (x,) = run(LogMel(**PAPER), noise(350_000))
     assert x.shape == (96, 1368)
@@ -85,7 +95,7 @@ def test_silence_is_the_smallest_power():
 def test_chunks_do_not_show(settings, chunk, monkeypatch):
     clips = noise(9000, 5001, 300)
     whole = run(LogMel(**settings), clips)
-    monkeypatch.setattr(frontends, "_CHUNK_FRAMES", chunk)
+    monkeypatch.setattr(frontends, "_CHUNK", chunk * settings["n_fft"])
     for x, y in zip(run(LogMel(**settings), clips), whole, strict=True):
         np.testing.assert_allclose(x, y, atol=1e-4)
 

@@ -145,7 +145,10 @@ def _parts(walk, clips, run):
         joblib.delayed(_run_shard_there)(walk, clips.take(shard), run, number)
         for number, shard in enumerate(shards)
     )
-    results = joblib.Parallel(n_jobs=run.n_jobs, return_as="generator")(jobs)
+    # those of multiprocessing and Ray hand nothing out before the end
+    backend, _ = joblib.parallel.get_active_backend()
+    return_as = "generator" if backend.supports_return_generator else "list"
+    results = joblib.Parallel(n_jobs=run.n_jobs, return_as=return_as)(jobs)
     for shard, parts in zip(shards, results, strict=True):
         for part in parts:
             yield part._replace(index=[shard[i] for i in part.index])

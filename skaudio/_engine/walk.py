@@ -11,7 +11,7 @@ from ..batching import tiles
 
 __all__ = ["TooLong", "Walk", "finest", "windows"]
 
-_BUDGET = 1 << 23  # float32 numbers (32 MB, about a cache) of one batch in its widest layer
+_BUDGET = 14 << 20  # float32 numbers (56 MB) of one batch in its widest layer
 _SMALL = 1 << 13  # numbers
 
 
@@ -29,6 +29,8 @@ class Walk:
         Of the clips, Hz.
     window : int or None
         Samples of the windows that longer clips are cut into. None: they are not cut.
+    precision : {"float32", "bfloat16"}
+        Of the network's arithmetic.
     """
 
     frontend: nn.Module
@@ -36,6 +38,7 @@ class Walk:
     pooling: tuple | None
     sample_rate: int
     window: int | None = None
+    precision: str = "float32"
 
     @property
     def width(self):
@@ -95,12 +98,15 @@ class Walk:
         return frames.transpose(1, 2), torch.cat([n for _, n in clips])
 
     def _run_network(self, x, lengths):
-        if len(x) > 1 or x.numel() > _SMALL:
-            return self.network(x, lengths)
-        # torch has another convolution, of other rounding, for one small input; sent as two it
-        # takes the one of batches, and a clip's features do not tell whether it came alone
-        outputs = self.network(x.expand(2, -1, -1), lengths.expand(2))
-        return [(y[:1], n[:1]) for y, n in outputs]
+        n_clips = len(x)
+        if n_clips == 1 and x.numel() <= _SMALL:
+            # torch has another convolution, of other rounding, for one small input; sent as two
+            # it takes the one of batches, and features do not tell whether a clip came alone
+            x, lengths = x.expand(2, -1, -1), lengths.expand(2)
+        lower = self.precision == "bfloat16"
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=lower):
+            outputs = self.network(x, lengths)
+        return [(y[:n_clips].float(), n[:n_clips]) for y, n in outputs]
 
     def _tiled(self, x, max_steps):
         n_steps, maps = x.shape[-1], self.network.maps
@@ -114,7 +120,7 @@ class Walk:
         sinks = [pooling.Accumulator(self.pooling) if streams else [] for _ in maps]
         for tile in tiles(n_steps, max_steps, stride=self.network.stride, halo=self.network.halo):
             part = x[..., tile.start : tile.stop]
-            outputs = self.network(part, torch.tensor([part.shape[-1]], device=x.device))
+            outputs = self._run_network(part, torch.tensor([part.shape[-1]], device=x.device))
             for (y, _), m, sink in zip(outputs, maps, sinks, strict=True):
                 before = tile.start // m.stride
                 stop = None if tile.last == n_steps else tile.last // m.stride - before

@@ -58,11 +58,14 @@ def to_numpy(network):
     weights : dict of str to ndarray
         Contiguous copies.
     """
-    return {name: np.array(p.detach().cpu().numpy()) for name, p in network.state_dict().items()}
+    return {
+        name: np.array(p.detach().cpu().numpy(), order="C")
+        for name, p in network.state_dict().items()
+    }
 
 
 def load(network, weights):
-    """Give a network stored weights, without a copy where numpy allows it.
+    """Copy stored weights into a network, whose layers know how they are best laid out in memory.
 
     Parameters
     ----------
@@ -78,5 +81,5 @@ def load(network, weights):
     """
     # a memory-mapped pickle gives read-only arrays, which torch would warn about
     state = {name: torch.from_numpy(np.require(w, requirements="W")) for name, w in weights.items()}
-    network.load_state_dict(state, strict=False, assign=True)
+    network.load_state_dict(state, strict=False)
     return network

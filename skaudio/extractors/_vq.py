@@ -9,7 +9,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._engine import weights
 from .._engine.extract import extract
-from .._engine.walk import Walk
 from ..networks.vq import joint_codes, perplexity
 from ..utils.validation import check_choice, check_number
 from ._predictive import _PredictiveTransformer
@@ -92,7 +91,8 @@ class VQTransformer(_PredictiveTransformer):
         Folder that keeps the state of each training after every epoch. The same training of the
         same clips goes on from there, whatever stopped it, and is not done again when finished.
     precision : {"float32", "bfloat16"}, default="float32"
-        Of the matrix products in training.
+        Of the network's arithmetic, in training and in use. "bfloat16" is about twice as fast on
+        processors and GPUs that have it.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last `fit`.
     random_state : int, RandomState or None, default=None
@@ -298,7 +298,7 @@ class VQTransformer(_PredictiveTransformer):
         self._check_running_parameters()
         clips = self._as_clips(X, reset=False)
         network = weights.load(self._new_network(None, ("codes",)).eval(), self.weights_)
-        walk = Walk(self._frontend(), network, None, self.sample_rate, self._window())
+        walk = self._walk_through(network, None)
         frames = extract(walk, clips, self._run(), self._min_samples())
         return [codes.astype(np.int64) for codes in frames]
 

@@ -66,7 +66,8 @@ class Wav2VecTransformer(_PredictiveTransformer):
         Folder that keeps the state of each training after every epoch. The same training of the
         same clips goes on from there, whatever stopped it, and is not done again when finished.
     precision : {"float32", "bfloat16"}, default="float32"
-        Of the matrix products in training.
+        Of the network's arithmetic, in training and in use. "bfloat16" is about twice as fast on
+        processors and GPUs that have it.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last `fit`.
     random_state : int, RandomState or None, default=None

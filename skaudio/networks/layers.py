@@ -26,10 +26,10 @@ __all__ = [
     "Map",
     "as_image",
     "channels_last",
+    "conv_max_pool",
     "draw",
     "halo_of",
     "masked_group_norm",
-    "max_over_bands",
     "max_pool",
     "new_conv",
     "numbered",
@@ -38,6 +38,10 @@ __all__ = [
 ]
 
 _SMALL = 1 << 20  # weights of a network that is remembered once it is drawn
+# An array above 32 MB comes from the system anew each time, and to touch it first costs more than
+# to fill it; many smaller ones cost calls. In numbers of 4 bytes:
+_WHOLE = 7 << 20
+_PIECE = 1 << 21
 
 
 def _relu(x):
@@ -138,19 +142,29 @@ class Undrawn:
 
 
 class ImageConv(Undrawn, nn.Conv2d):
-    """2-D convolution."""
+    """2-D convolution that keeps channels last in memory."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.to(memory_format=torch.channels_last)
 
 
 class TimeConv(Undrawn, nn.Conv1d):
     """1-D convolution that keeps channels last in memory: the fast layout on a processor.
 
-    One input channel: a matrix product of overlapping windows. Several: a 2-D convolution of
-    width 1, whose stride s over C channels becomes a stride of 1 over s C.
+    It is a 2-D convolution of width 1, whose stride s over C channels becomes a stride of 1 over
+    s C; or a matrix product of overlapping windows, where that would be a single channel, or is
+    to be trained from one.
     """
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        n_out, n_in, kernel = self.weight.shape
+        self.weight = nn.Parameter(torch.empty(n_out, kernel, n_in).transpose(1, 2))
 
     def forward(self, x):
         (kernel,), (stride,), (padding,) = self.kernel_size, self.stride, self.padding
-        if self.in_channels == 1:
+        if self.in_channels == 1 and (stride == 1 or torch.is_grad_enabled()):
             windows = F.pad(x, (padding, padding))[:, 0].unfold(1, kernel, stride)
             # rows of taps: then the gradient of the kernels, too, is a product of the fast kind
             weight = self.weight[:, 0].t().contiguous().t()
@@ -204,9 +218,15 @@ def as_image(x):
     image : Tensor of shape (B, 1, T, F)
         As for `channels_last`.
     """
-    x = x.transpose(1, 2).contiguous()
-    n, steps, bands = x.shape
-    return x.as_strided((n, 1, steps, bands), (steps * bands, 1, bands, 1))
+    return _like_image(x.transpose(1, 2).contiguous()[:, None])
+
+
+def _like_image(x):
+    """Images whose strides say channels last also where there is but one channel."""
+    steps, bands = x.shape[2:]
+    if x.shape[1] > 1:
+        return x
+    return x.as_strided(x.shape, (steps * bands, 1, bands, 1))
 
 
 def new_conv(n_in, n_out, kernel, **options):
@@ -323,20 +343,41 @@ def max_pool(x, lengths, width):
     return x, pooled_lengths(lengths, time)
 
 
-def max_over_bands(x):
-    """Maximum over frequency: (B, C, T, F) -> (B, C, T).
+def conv_max_pool(conv, x, lengths, width):
+    """Convolution of images, then `max_pool`, piece by piece where the map between is large.
 
     Parameters
     ----------
+    conv : ImageConv
+        Its stride is 1.
     x : Tensor of shape (B, C, T, F)
-        Maps.
+        Images.
+    lengths : Tensor of shape (B,), int64
+        Number of valid frames of what the convolution returns.
+    width : (int, int)
+        Window of the pooling in time and frequency.
 
     Returns
     -------
-    x : Tensor of shape (B, C, T)
-        As `Tensor.amax` gives it, many times faster with channels last.
+    x : Tensor
+        Pooled maps.
+    lengths : Tensor of shape (B,), int64
+        Their lengths.
     """
-    return F.max_pool2d(x, (1, x.shape[3]))[..., 0]
+    (time, bands), (pad, side), (kernel, height) = width, conv.padding, conv.kernel_size
+    steps, rows = x.shape[2] + 2 * pad - kernel + 1, x.shape[3] + 2 * side - height + 1
+    frame = len(x) * conv.out_channels * rows  # numbers
+    if x.is_cuda or frame * steps <= _WHOLE or bool((lengths < time).any()):
+        return max_pool(conv(x), lengths, width)
+    if pad:
+        x = _like_image(F.pad(x, (0, 0, pad, pad)))
+    piece = max(1, _PIECE // (frame * time)) * time
+    pooled = []
+    for start in range(0, steps // time * time, piece):
+        part = x[:, :, start : min(start + piece, steps) + kernel - 1]
+        y = F.conv2d(part, conv.weight, conv.bias, padding=(0, side))
+        pooled.append(F.max_pool2d(y, (time, min(bands, rows))))
+    return torch.cat(pooled, dim=2), pooled_lengths(lengths, time)
 
 
 def rectified(x, lengths):
@@ -382,6 +423,7 @@ def masked_group_norm(x, lengths, n_groups, weight, bias, eps=1e-5):
         # without the check of F.group_norm, which refuses one clip of one value per group
         return torch.group_norm(channels_last(x), n_groups, weight, bias, eps).squeeze(3)
     beyond = torch.arange(x.shape[2], device=x.device) >= lengths[:, None, None, None]
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
     grouped = x.unflatten(1, (n_groups, -1))  # (B, G, C / G, T)
     count = grouped.shape[2] * lengths.clamp(min=1)[:, None, None, None]
     mean = grouped.masked_fill(beyond, 0.0).sum((2, 3), keepdim=True) / count

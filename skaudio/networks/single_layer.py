@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import nn
 
-from .layers import Map, as_image, max_over_bands, new_conv, numbered
+from .layers import Map, as_image, conv_max_pool, new_conv, numbered
 
 __all__ = ["SingleLayer"]
 
@@ -38,6 +38,6 @@ class SingleLayer(nn.Module):
         return [lengths - self.min_steps + 1]
 
     def forward(self, x, lengths):
-        x = as_image(x)
-        x = F.relu_(max_over_bands(self.conv(x)))
-        return [(x, *self.output_lengths(lengths))]
+        (lengths,) = self.output_lengths(lengths)
+        x, _ = conv_max_pool(self.conv, as_image(x), lengths, (1, x.shape[1]))
+        return [(F.relu_(x[..., 0]), lengths)]

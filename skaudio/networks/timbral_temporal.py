@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .layers import Map, as_image, halo_of, max_over_bands, new_conv
+from .layers import Map, as_image, conv_max_pool, halo_of, new_conv
 
 __all__ = ["TimbralTemporal"]
 
@@ -70,13 +70,14 @@ class TimbralTemporal(nn.Module):
 
     def forward(self, x, lengths):
         run = {"timbral": self._timbre, "temporal": self._rhythm}
-        return [(F.relu_(run[block](x)), lengths) for block in self.blocks]
+        return [(F.relu_(run[block](x, lengths)), lengths) for block in self.blocks]
 
-    def _timbre(self, x):
-        image = as_image(x)
-        return torch.cat([max_over_bands(conv(image)) for conv in self.timbral], dim=1)
+    def _timbre(self, x, lengths):
+        image, all_bands = as_image(x), (1, x.shape[1])
+        maps = [conv_max_pool(conv, image, lengths, all_bands)[0] for conv in self.timbral]
+        return torch.cat(maps, dim=1)[..., 0]
 
-    def _rhythm(self, x):
+    def _rhythm(self, x, lengths):
         series = x.mean(1, keepdim=True)
         maps = []
         for conv in self.temporal:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..frontends import mask
-from .layers import Map, as_image, halo_of, max_pool, new_conv, numbered, pooled_lengths
+from .layers import Map, as_image, conv_max_pool, halo_of, new_conv, numbered, pooled_lengths
 
 __all__ = ["VGG"]
 
@@ -66,7 +66,7 @@ class VGG(nn.Module):
         every = []
         for conv, width, height in zip(self.blocks, self.pools, self.heights, strict=False):
             # ELU rises, so it commutes with the maximum: pooling first leaves it less to do
-            x, lengths = max_pool(conv(x), lengths, width)
+            x, lengths = conv_max_pool(conv, x, lengths, width)
             x = mask(F.elu_(x), lengths)
             bands = F.adaptive_avg_pool2d(x, (x.shape[2], height))
             every.append((bands.permute(0, 3, 1, 2).flatten(1, 2), lengths))

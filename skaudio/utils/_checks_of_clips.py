@@ -167,7 +167,7 @@ def check_long_clip(estimator):
     estimator : BaseAudioTransformer
         Unfitted; a clone is checked.
     """
-    X = noise(140_000, 3000)
+    X = noise(460_000, 3000)
     estimator = fitted(estimator, X).set_params(batch_size=1e6)
     whole, frames = estimator.transform(X), estimator.transform_frames(X)
     # batches of one sample mean the shortest tiles there are, so many that the clip is short

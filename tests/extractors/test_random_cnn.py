@@ -367,3 +367,24 @@ def test_fit_forgets_the_fit_before(rng):
     assert not hasattr(cnn, "input_mean_")
     fresh = RandomCNNTransformer("single", n_filters=4, normalize="clip", random_state=0)
     np.testing.assert_array_equal(cnn.transform(clips), fresh.fit_transform(clips))
+
+
+@pytest.mark.parametrize(
+    "design", ["vgg", "single", "timbral_temporal", "sample_level", "frame_level"]
+)
+def test_bfloat16_changes_features_little(design, rng):
+    clips = [rng.standard_normal(n).astype(np.float32) for n in (20_000, 16_000, 3000)]
+    cnn = RandomCNNTransformer(design, n_filters=16, random_state=0).fit(clips)
+    exact = cnn.transform(clips)
+    lower = cnn.set_params(precision="bfloat16").transform(clips)
+    assert lower.dtype == np.float32
+    error = np.abs(lower - exact).max() / np.abs(exact).max()
+    assert 1e-5 < error < 0.01
+    for clip, row in zip(clips, lower, strict=True):
+        alone = cnn.transform([clip])[0]
+        assert np.abs(alone - row).max() < 0.005 * np.abs(exact).max()
+
+
+def test_precision_is_named_when_unknown():
+    with pytest.raises(ValueError, match=r"precision='float16'.*float32"):
+        RandomCNNTransformer(precision="float16").fit([np.zeros(4000)])

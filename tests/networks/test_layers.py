@@ -7,8 +7,11 @@ import torch.nn.functional as F
 from scipy.stats import truncnorm
 
 from skaudio import RandomCNNTransformer
+from skaudio._engine import weights
+from skaudio.networks import layers
 from skaudio.networks.layers import (
     Map,
+    conv_max_pool,
     draw,
     halo_of,
     masked_group_norm,
@@ -99,13 +102,40 @@ def test_map_knows_its_receptive_field():
         *[(3, 2, 0), (3, 3, 2), (8, 4, 0), (8, 7, 1), (3, 9, 0), (3, 50, 0)],
     ],
 )
-def test_time_convolution_is_conv1d(n_in, stride, padding):
+@pytest.mark.parametrize("training", [False, True])
+def test_time_convolution_is_conv1d(n_in, stride, padding, training):
     conv = new_conv(n_in, 5, 7, stride=stride, padding=padding)
     draw(conv, torch.Generator().manual_seed(0))
     conv.bias.data += 0.5
     x = torch.randn(2, n_in, 100, generator=torch.Generator().manual_seed(1))
-    expected = F.conv1d(x, conv.weight, conv.bias, stride=stride, padding=padding)
-    torch.testing.assert_close(conv(x), expected)
+    with torch.set_grad_enabled(training):
+        expected = F.conv1d(x, conv.weight, conv.bias, stride=stride, padding=padding)
+        torch.testing.assert_close(conv(x), expected)
+
+
+@pytest.mark.parametrize("n_in", [1, 3])
+@pytest.mark.parametrize(("padding", "width"), [((1, 1), (2, 3)), ((1, 0), (4, 2)), (0, (1, 10))])
+@pytest.mark.parametrize("n_steps", [41, 5, 3])  # the last has less than one window
+def test_pieces_of_a_large_map_do_not_show(n_in, padding, width, n_steps, monkeypatch):
+    conv = new_conv(n_in, 5, (3, 3), padding=padding)
+    draw(conv, torch.Generator().manual_seed(0))
+    conv.bias.data += 0.5
+    x = torch.randn(2, n_in, n_steps, 12, generator=torch.Generator().manual_seed(1))
+    after = n_steps - 2 + 2 * conv.padding[0]
+    expected = max_pool(conv(x), torch.tensor([after, after]), width)[0]
+    monkeypatch.setattr(layers, "_WHOLE", 0)
+    for piece in (1, 400, 2000):
+        monkeypatch.setattr(layers, "_PIECE", piece)
+        found, lengths = conv_max_pool(conv, x, torch.tensor([after, after]), width)
+        assert lengths.tolist() == [max(1, after // width[0])] * 2
+        torch.testing.assert_close(found, expected)
+
+
+def test_loaded_kernels_lie_channels_last():
+    for conv, order in ((new_conv(4, 5, 3), (0, 2, 1)), (new_conv(4, 5, (3, 3)), (0, 2, 3, 1))):
+        stored = {name: np.ones(p.shape, np.float32) for name, p in conv.named_parameters()}
+        assert weights.load(conv, stored).weight.permute(order).is_contiguous()
+        assert weights.to_numpy(conv)["weight"].flags.c_contiguous
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 7])

@@ -77,8 +77,8 @@ def test_paper_shapes(n_frames, times, monkeypatch):
         shapes.append(tuple(pooled[0].shape[2:]))
         return pooled
 
-    plain = vgg.max_pool
-    monkeypatch.setattr(vgg, "max_pool", spy)
+    plain = vgg.conv_max_pool
+    monkeypatch.setattr(vgg, "conv_max_pool", spy)
     network, outputs = run(n_frames)
     assert shapes == [*zip(times, (48, 16, 8, 4, 1), strict=True)]
     assert [tuple(x.shape) for x, _ in outputs] == [(1, 2, t) for t in times]

@@ -1,0 +1,108 @@
+"""Times of several ways to the same end, taken in turn, and how fast this machine can be."""
+
+import statistics
+import time
+from typing import NamedTuple
+
+import torch
+from threadpoolctl import threadpool_limits
+
+LEAST, MOST = 3, 9  # rounds
+
+
+class Timing(NamedTuple):
+    """Seconds of one way.
+
+    Attributes
+    ----------
+    median, low, high : float
+        Of all rounds: the middle, the fastest and the slowest.
+    """
+
+    median: float
+    low: float
+    high: float
+
+
+def in_turn(ways, seconds=10.0):
+    """Time functions, one after the other in each round, so that all see the same machine.
+
+    Parameters
+    ----------
+    ways : dict of str to callable
+        Called without arguments; once before the clock runs.
+    seconds : float
+        About how long the rounds may take together; there are at least 3 and at most 9.
+
+    Returns
+    -------
+    timings : dict of str to Timing
+        Of each function.
+    """
+    for way in ways.values():
+        way()
+    times, begin = {name: [] for name in ways}, time.perf_counter()
+    for rounds in range(MOST):
+        if rounds >= LEAST and time.perf_counter() - begin > seconds:
+            break
+        for name, way in ways.items():
+            times[name].append(_timed(way))
+    return {name: Timing(statistics.median(t), min(t), max(t)) for name, t in times.items()}
+
+
+def _timed(way):
+    begin = time.perf_counter()
+    way()
+    return time.perf_counter() - begin
+
+
+def set_threads(n):
+    """Compute with so many threads, in torch and in what numpy and scipy call.
+
+    Parameters
+    ----------
+    n : int
+        Number of threads.
+    """
+    torch.set_num_threads(n)
+    threadpool_limits(n)
+
+
+def product(dtype, size=4096):
+    """Make a product of square matrices, the usual measure of what a processor can do.
+
+    Parameters
+    ----------
+    dtype : torch.dtype
+        Of the matrices.
+    size : int
+        Rows.
+
+    Returns
+    -------
+    way : callable
+        Multiplies; 2 size^3 operations.
+    """
+    a = torch.ones(size, size, dtype=dtype)
+    return lambda: a @ a
+
+
+def convolution(dtype, channels=512, steps=4096):
+    """Make a convolution of width 3, channels last: on some processors torch is faster at these.
+
+    Parameters
+    ----------
+    dtype : torch.dtype
+        Of maps and kernels.
+    channels, steps : int
+        Size of the maps.
+
+    Returns
+    -------
+    way : callable
+        Convolves; 6 steps channels^2 operations.
+    """
+    x = torch.ones(1, channels, steps + 2, 1, dtype=dtype).to(memory_format=torch.channels_last)
+    weight = torch.ones(channels, channels, 3, 1, dtype=dtype)
+    weight = weight.to(memory_format=torch.channels_last)
+    return torch.inference_mode()(lambda: torch.conv2d(x, weight))

@@ -1,0 +1,108 @@
+"""Memory that extractors take beside what goes in and comes out.
+
+    python benchmarks/memory.py
+
+64 clips of 30 s (22.05 kHz, eight files of noise, each taken eight times) are read, resampled and
+turned into features, by each extractor at its defaults, in a process of its own with one thread.
+Beside them stand a loop over librosa and the default network with all clips in one batch, as plain
+code in torch would have it. The extreme learning machine, of 2000 hidden units, learns from 60,000
+rows of 784 columns.
+
+Memory is the most that was resident at once, beyond what was when the process was ready and beyond
+the features. The bound is that of batch_size=None, on clips that are not very long.
+"""
+
+import argparse
+import csv
+import tempfile
+from pathlib import Path
+
+from _fresh import measure, write_noise
+from compare import about
+
+from skaudio.compare import random_networks
+from skaudio.plotting._style import COLOURS, new_panels
+
+COLUMNS = ("name", "seconds", "megabytes")
+BOUND = 1000  # MB
+SECONDS, N_CLIPS = 30, 64
+DRAWN = {"max_epochs": 0, "random_state": 0}  # and not trained
+LIBROSA, ONE_BATCH = "librosa MFCC", "vgg, all clips in one batch"
+
+
+def main():
+    """Measure, and write table, rows and picture."""
+    args = _arguments()
+    args.out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        jobs = {name: job for name, job in _jobs(folder, args.quick).items() if args.only in name}
+        for k in range(8):
+            write_noise(Path(folder, f"{k}.wav"), 1 if args.quick else SECONDS, 22050, seed=k)
+        for name, job in jobs.items():
+            seconds, n_bytes = measure(**job)
+            rows.append(dict(zip(COLUMNS, (name, seconds, n_bytes / 1e6), strict=True)))
+            print(f"{name}: {seconds:.2f} s, {n_bytes / 1e6:.0f} MB", flush=True)
+    with (args.out / "memory.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    text = "\n".join([*about(), "", *_table(rows)]) + "\n"
+    (args.out / "memory.md").write_text(text, encoding="utf-8")
+    _plot(rows).savefig(args.out / "memory.png", dpi=120)
+
+
+def _arguments():
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="part of the names of what to measure")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to try the script")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    return parser.parse_args()
+
+
+def _jobs(folder, quick):
+    """Return what to measure, by name, as arguments of `measure`."""
+    extractors = {"MFCC": {"extractor": "MFCCTransformer"}}
+    for name, cnn in random_networks().items():
+        extractors[name] = {"extractor": type(cnn).__name__, "design": cnn.design,
+                            "kernel": cnn.kernel, "random_state": 0}  # fmt: skip
+    for size in ("tiny", "large"):
+        wav2vec = {"extractor": "Wav2VecTransformer", "size": size, **DRAWN}
+        extractors[f"wav2vec, {size}"] = wav2vec
+    extractors["vq-wav2vec, tiny"] = {"extractor": "VQTransformer", **DRAWN}
+    clips = {"job": "extraction", "folder": folder, "n_clips": N_CLIPS}
+    jobs = {name: clips | extractor for name, extractor in extractors.items()}
+    n_samples, n_features, n_hidden = (300, 20, 10) if quick else (60_000, 784, 2000)
+    jobs["extreme learning machine"] = {"job": "learning", "n_samples": n_samples,
+                                        "n_features": n_features, "n_hidden": n_hidden}  # fmt: skip
+    jobs[LIBROSA] = clips | {"extractor": "LibrosaMFCC"}
+    jobs[ONE_BATCH] = jobs["vgg"] | {"batch_size": SECONDS * N_CLIPS}
+    return jobs
+
+
+def _table(rows):
+    """Return the lines of the table."""
+    yield "| | MB | seconds |"
+    yield "|---|---:|---:|"
+    for row in rows:
+        yield f"| {row['name']} | {row['megabytes']:.0f} | {row['seconds']:.1f} |"
+
+
+def _plot(rows):
+    """Draw a bar for each row, and the bound."""
+    (ax,) = new_panels(None, 1, most=1, width=6.5, height=1.0 + 0.28 * len(rows))
+    names = [row["name"] for row in rows]
+    colours = [COLOURS[1 if name in (LIBROSA, ONE_BATCH) else 0] for name in names]
+    bars = ax.barh(names, [row["megabytes"] for row in rows], color=colours)
+    ax.bar_label(bars, fmt="{:.0f}", padding=3, fontsize=8)
+    ax.axvline(BOUND, color=COLOURS[3], linestyle="--", label="bound of batch_size=None")
+    ax.set(xlabel="MB beside clips and features", title=f"{N_CLIPS} clips of {SECONDS} s")
+    ax.invert_yaxis()
+    ax.margins(x=0.1)
+    ax.legend(fontsize=8)
+    return ax.figure
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,412 @@
+"""How fast skaudio is, beside what users take instead and beside what the machine could do.
+
+    SKAUDIO_DATA=path/to/the/sets python benchmarks/speed.py
+
+machine    What the machine does: products of 4096 x 4096 matrices, convolutions, copying.
+networks   Networks from wave to features: the designs of Pons & Serra in the paper's larger size,
+           the default, and wav2vec with random weights, on a clip of 29 s of music (emotify_genres)
+           for each thread; beside plain torch modules and, where --keras names its Python, Keras,
+           which is given the spectrogram. Limit: the arithmetic at the rate of a product.
+mfcc       120 features of clips of 5 s at 12 kHz in memory. Limit: the bare Fourier transforms.
+files      From sound files to MFCCs; beside them other features. Limit: decoding and resampling.
+training   A step of `Wav2VecTransformer.fit`. Limit: arithmetic of its forward pass.
+elm        `ELMClassifier.fit`. Limit: its arithmetic at the rate of a product in float64.
+overhead   `transform` of many short clips. Limit: the network's own time in the same batches.
+start      A new Python, from import to the first features. Limit: ``import torch``.
+
+The ways to the same end take turns; shown are medians of their seconds, and the range.
+"""
+
+import argparse
+import copy
+import csv
+import json
+import math
+import statistics
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import _plain
+import _rivals
+import _sets
+import librosa
+import numpy as np
+import torch
+import train_speed
+from _timing import Timing, convolution, in_turn, product, set_threads
+from compare import about
+from joblib import Parallel, delayed
+from torch.utils.flop_counter import FlopCounterMode
+
+from skaudio import (
+    ELMClassifier,
+    MFCCTransformer,
+    RandomCNNTransformer,
+    VQTransformer,
+    Wav2VecTransformer,
+    read_audio,
+)
+from skaudio.networks.contrastive import Prediction
+from skaudio.plotting._style import COLOURS, new_panels
+
+COLUMNS = ("question", "work", "threads", "way", "median", "low", "high", "limit")
+OURS, LOWER, PLAIN = "skaudio", "skaudio, bfloat16", "plain torch"
+FULL = {"seconds": 29, "clips": 400, "each": 10, "elm": (60_000, 784, 2000), "short": 10_000}
+QUICK = {"seconds": 3, "clips": 4, "each": 200, "elm": (500, 20, 50), "short": 50}
+GEMM = 4096  # rows of the matrices
+KERAS = (
+    "vgg",
+    "sample_level",
+    "single",
+    "timbral_temporal",
+    "frame_level",
+    "frame_level_many",
+)
+START = """
+import numpy as np
+{}
+wave = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
+{}
+"""
+
+
+def main():
+    """Measure, and write table, rows and picture."""
+    args = _arguments()
+    args.out.mkdir(parents=True, exist_ok=True)
+    path, rows = args.out / "speed.csv", []
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["question"] not in args.only]
+    for threads in args.threads:
+        set_threads(threads)
+        for question in args.only:
+            for work, timings, limit in QUESTIONS[question](threads, args):
+                for way, timing in timings.items():
+                    values = (question, work, threads, way, *timing, limit)
+                    rows.append(dict(zip(COLUMNS, values, strict=True)))
+                    print(*values[:4], *(f"{value:.3g}" for value in values[4:]), flush=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    text = "\n".join([*about(), *_report(_works(rows))]) + "\n"
+    print(text)
+    (args.out / "speed.md").write_text(text, encoding="utf-8")
+    _plot(_works(rows)).savefig(args.out / "speed.png", dpi=120)
+
+
+def _arguments():
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=QUESTIONS, default=[*QUESTIONS],
+                        help="what to measure; other rows of an earlier run stay")  # fmt: skip
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--keras", help="a Python that has requirements-keras.txt")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to try the script")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    args = parser.parse_args()
+    args.sizes = QUICK if args.quick else FULL
+    return args
+
+
+def _machine(threads, args):
+    """Rates of products, of a convolution, and of copying."""
+    n = GEMM // 8 if args.quick else GEMM
+    dtypes = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+    for name, dtype in dtypes.items():
+        yield f"{name} product, GFLOP/s", *_rate(product(dtype, n), 2 * n**3)
+    for name in ("float32", "bfloat16"):
+        yield f"{name} convolution, GFLOP/s", *_rate(convolution(dtypes[name], n), 6 * n * 512**2)
+    a, b = torch.ones(2, 1 << 26)
+    yield "copying, GB/s", *_rate(lambda: b.copy_(a), 2 * a.nbytes)
+
+
+def _rate(way, amount):
+    times = in_turn({"rate": way}, seconds=2)["rate"]
+    return {"rate": Timing(*(amount / 1e9 / t for t in times))}, math.nan
+
+
+def _networks(threads, args):
+    seconds, paper = args.sizes["seconds"], {"fixed_length": None, "random_state": 0}
+    drawn = {"max_epochs": 0, "random_state": 0, "pooling": "mean"}
+    extractors = {"vgg 64, the default": RandomCNNTransformer(random_state=0)}
+    for design in KERAS:
+        cnn = RandomCNNTransformer.from_paper(design, 60 if args.quick else 3585, **paper)
+        extractors[f"{design} {cnn.n_filters}"] = cnn
+    extractors["wav2vec large"] = Wav2VecTransformer("tiny" if args.quick else "large", **drawn)
+    extractors["vq-wav2vec"] = VQTransformer(
+        "kmeans", size="tiny" if args.quick else "base", **drawn
+    )
+    for name, extractor in extractors.items():
+        files = _sets.load("emotify_genres").data[: 40 * threads : 40]
+        n_samples = seconds * extractor.sample_rate
+        clips = [np.resize(read_audio(file, extractor.sample_rate), n_samples) for file in files]
+        lower = copy.deepcopy(extractor.fit(clips)).set_params(precision="bfloat16")
+        front, plain = _front_end(extractor), _plain.plain(extractor)
+        wave = torch.from_numpy(np.stack(clips))
+        with FlopCounterMode(display=False) as counter:
+            plain(front(wave))
+        ways = {
+            OURS: partial(extractor.transform, clips),
+            LOWER: partial(lower.transform, clips),
+            PLAIN: lambda plain=plain, front=front, wave=wave: plain(front(wave)),
+        }
+        timings, rate = _with_product(ways, torch.float32, args)
+        if args.keras and name.split()[0] in KERAS and "default" not in name:
+            timings["Keras"] = _keras(args.keras, extractor, front(wave), threads)
+        yield name, timings, counter.get_total_flops() / rate
+
+
+def _with_product(ways, dtype, args, **options):
+    """Timings of ways, and operations a second of a product that took turns with them."""
+    n = GEMM // 8 if args.quick else GEMM
+    timings = in_turn({**ways, "product": product(dtype, n)}, **options)
+    return timings, 2 * n**3 / timings.pop("product").median
+
+
+def _front_end(extractor):
+    """Make what turns waves (B, T) into what plain networks read: (B, T) or (B, F, T)."""
+    front = extractor._frontend()
+
+    @torch.inference_mode()
+    def run(wave):
+        x, _ = front(wave, torch.full((len(wave),), wave.shape[1]))
+        return x[:, 0] if x.shape[1] == 1 else x
+
+    return run
+
+
+def _keras(python, extractor, x, threads):
+    """Time of a design in Keras, without its front-end, in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "input.npy")
+        np.save(path, x.transpose(1, 2) if x.ndim == 3 else x)
+        script = Path(__file__).with_name("_keras_designs.py")
+        options = ["--threads", threads, "--repeats", 3]
+        command = [python, script, extractor.design, extractor.n_filters, path, *options]
+        printed = subprocess.check_output([*map(str, command)], text=True)
+    seconds = json.loads(printed.splitlines()[-1])["seconds"]
+    return Timing(statistics.median(seconds), min(seconds), max(seconds))
+
+
+def _mfcc(threads, args):
+    files = _sets.load("esc10").data[: args.sizes["clips"]]
+    waves = [read_audio(file, 12000) for file in files]
+    n_samples = min(map(len, waves))
+    waves = [wave[:n_samples] for wave in waves]
+    every, mfcc = np.stack(waves), MFCCTransformer(sample_rate=12000).fit(waves)
+    pool = Parallel(n_jobs=threads)
+    frames = torch.randn(256, mfcc.n_fft)
+    n_frames = len(waves) * (1 + n_samples // mfcc.hop_length)
+    ways = {
+        OURS: partial(mfcc.transform, waves),
+        "librosa, loop": lambda: [_librosa_mfcc(wave) for wave in waves],
+        "librosa, joblib": lambda: pool(delayed(_librosa_mfcc)(wave) for wave in waves),
+        "librosa, one array": lambda: _librosa_mfcc(every),
+        "transforms": lambda: [torch.fft.rfft(frames) for _ in range(n_frames // len(frames))],
+    }
+    if find_spec("python_speech_features"):
+        ways["python_speech_features"] = lambda: [_speech_mfcc(wave) for wave in waves]
+    timings = in_turn(ways)
+    limit = timings.pop("transforms").median
+    yield f"{len(waves)} clips of esc10 in memory", timings, limit
+
+
+def _librosa_mfcc(wave):
+    """Return 120 features of one wave (T,), or of several of one length (B, T)."""
+    return _statistics(librosa.feature.mfcc(y=wave, sr=12000), np.diff)
+
+
+def _speech_mfcc(wave):
+    from python_speech_features import mfcc
+
+    options = {"winlen": 2048 / 12000, "winstep": 512 / 12000, "nfft": 2048, "nfilt": 128}
+    return _statistics(mfcc(wave, 12000, numcep=20, **options).T, np.diff)
+
+
+def _statistics(mfcc, difference):
+    frames = [mfcc, difference(mfcc), difference(mfcc, 2)]
+    return np.concatenate([f(x, axis=-1) for x in frames for f in (np.mean, np.std)], axis=-1)
+
+
+def _files(threads, args):
+    for name, native in (("esc10", 44100), ("fsdd", 8000)):
+        files = [*map(str, _sets.load(name).data)]
+        some = files[: 4 if args.quick else 300 if name == "fsdd" else None]
+        mfcc = MFCCTransformer(sample_rate=12000).fit(some)
+        yield f"{len(some)} files of {name}", *_decoding(mfcc, some, {})
+        some = some[:: args.sizes["each"]]
+        rivals = _rivals.rivals(native) | {"vgg": RandomCNNTransformer(random_state=0)}
+        rivals.pop("librosa MFCC 22.05 kHz")
+        others = {
+            title: partial(rival.fit(some).transform, some) for title, rival in rivals.items()
+        }
+        yield f"{len(some)} files of {name}", *_decoding(mfcc, some, others)
+
+
+def _decoding(mfcc, files, others):
+    """Timings of MFCCs and of other features of files, and the time to read these alone."""
+    ways = {
+        OURS: partial(mfcc.transform, files),
+        "decoding": lambda: [read_audio(file, mfcc.sample_rate) for file in files],
+        **others,
+    }
+    timings = in_turn(ways)
+    return timings, timings.pop("decoding").median
+
+
+def _training(threads, args):
+    wave = torch.randn(train_speed.CROPS, train_speed.SAMPLES)
+    network = train_speed.new_network()
+    task = Prediction(network, train_speed.NEGATIVES, "infonce")
+    gathered = train_speed.Gathered(train_speed.Plain())
+    ways = {OURS: train_speed.Step(task, wave), PLAIN: train_speed.Step(gathered, wave)}
+    timings, rate = _with_product(ways, torch.float32, args)
+    yield "a step, against its forward arithmetic", timings, train_speed.operations(network) / rate
+
+
+def _elm(threads, args):
+    n_rows, n_features, n_hidden = args.sizes["elm"]
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n_rows, n_features), dtype=np.float32)
+    y = rng.integers(0, 10, n_rows)
+    targets = np.eye(10)[y] * 2 - 1
+    elm = ELMClassifier(n_hidden, random_state=0)
+
+    def at_once():
+        hidden = np.maximum(X @ elm.hidden_coef_ + elm.hidden_intercept_, 0)
+        gram = hidden.T @ hidden + elm.alpha * np.eye(n_hidden)
+        return np.linalg.solve(gram, hidden.T @ targets)
+
+    ways = {OURS: partial(elm.fit, X, y), "numpy, all rows at once": at_once}
+    timings, rate = _with_product(ways, torch.float64, args, seconds=0)
+    arithmetic = n_rows * n_hidden * (2 * n_features + n_hidden) + n_hidden**3 / 3
+    yield f"{n_rows} x {n_features}, {n_hidden} units", timings, arithmetic / rate
+
+
+def _overhead(threads, args):
+    rng, n = np.random.default_rng(0), args.sizes["short"]
+    clips = [*rng.standard_normal((n, 1600), dtype=np.float32)]
+    for name, extractor in {
+        "MFCC": MFCCTransformer(n_fft=512, hop_length=256),
+        "single, 16 filters": RandomCNNTransformer("single", n_filters=16, random_state=0),
+        "sample_level, 4 filters": RandomCNNTransformer(
+            "sample_level", n_filters=4, random_state=0
+        ),
+    }.items():
+        walk = extractor.fit(clips[:1])._walk(extractor.pooling)
+        most = walk.max_samples(None)
+        batches = torch.from_numpy(np.stack(clips)).split(most // 1600)
+
+        def own(walk=walk, batches=batches, most=most):
+            return [walk(wave, torch.full((len(wave),), 1600), most) for wave in batches]
+
+        timings = in_turn({OURS: partial(extractor.transform, clips), "network": own})
+        yield f"{name}, {n} clips of 0.1 s", timings, timings.pop("network").median
+
+
+def _start(threads, args):
+    programs = {
+        OURS: START.format(
+            "from skaudio import MFCCTransformer", "MFCCTransformer().fit_transform([wave])"
+        ),
+        "librosa": START.format("import librosa", "librosa.feature.mfcc(y=wave, sr=16000)"),
+        "torch": "import torch",
+    }
+    ways = {
+        name: partial(subprocess.run, [sys.executable, "-c", program], check=True)
+        for name, program in programs.items()
+    }
+    timings = in_turn(ways)
+    yield "import and first MFCCs", timings, timings.pop("torch").median
+
+
+QUESTIONS = {
+    "machine": _machine,
+    "networks": _networks,
+    "mfcc": _mfcc,
+    "files": _files,
+    "training": _training,
+    "elm": _elm,
+    "overhead": _overhead,
+    "start": _start,
+}
+
+
+def _works(rows):
+    """Rows by question, then by work and threads: {(work, threads): {way: row}}."""
+    works = {question: {} for question in QUESTIONS}
+    for row in rows:
+        row = row | {name: float(row[name]) for name in COLUMNS[4:]}
+        works[row["question"]].setdefault((row["work"], row["threads"]), {})[row["way"]] = row
+    return {question: some for question, some in works.items() if some}
+
+
+def _report(works):
+    """Return the lines of all tables."""
+    for question, some in works.items():
+        ways = [*dict.fromkeys(way for rows in some.values() for way in rows)]
+        yield from ("", f"## {question}", "")
+        if question == "machine":
+            yield "| | threads | median | range |"
+            yield "|---|---:|---:|---:|"
+            for (work, threads), rows in some.items():
+                row = rows["rate"]
+                yield f"| {work} | {threads} | {row['median']:.0f} | {_range(row)} |"
+            continue
+        others = [way for way in ways if way != OURS]
+        yield "| | threads | skaudio, s | range | limit / skaudio |" + "".join(
+            f" {way} / skaudio |" for way in others
+        )
+        yield "|---|---:|---:|---:|---:|" + "---:|" * len(others)
+        for (work, threads), rows in some.items():
+            ours = rows[OURS]
+            line = [work, threads, f"{ours['median']:.3g}", _range(ours)]
+            line.append(f"{ours['limit'] / ours['median']:.2f}")
+            for way in others:
+                times = rows[way]["median"] / ours["median"] if way in rows else None
+                line.append("" if times is None else f"{times:.2f}")
+            yield "| " + " | ".join(map(str, line)) + " |"
+
+
+def _range(row):
+    return f"{row['low']:.3g} to {row['high']:.3g}"
+
+
+def _plot(works):
+    """Draw the share of the limit that each way reaches, with the most threads."""
+    shown = ("networks", "mfcc", "files", "training", "elm", "start")
+    lines = []
+    for question in shown:
+        some = works.get(question, {})
+        most = max((threads for _, threads in some), default=None, key=int)
+        for (work, threads), rows in some.items():
+            if threads == most:
+                label = work if question == "networks" else f"{question}: {work}"
+                lines.append((label, {way: r["limit"] / r["median"] for way, r in rows.items()}))
+    (ax,) = new_panels(None, 1, most=1, width=8.5, height=1.2 + 0.42 * len(lines))
+    marked = {OURS: COLOURS[0], LOWER: COLOURS[4], PLAIN: COLOURS[1], "Keras": COLOURS[3]}
+    seen = set()
+    for y, (_, shares) in enumerate(lines):
+        for way, share in shares.items():
+            colour = marked.get(way, COLOURS[6])
+            label = way if way in marked else "others"
+            ax.plot(share, y, "o" if way == OURS else "D", color=colour,
+                    label=None if label in seen else label)  # fmt: skip
+            seen.add(label)
+    ax.set_yticks(range(len(lines)), [label for label, _ in lines])
+    ax.axvline(1, color="black", linewidth=1)
+    ax.set(xlabel="share of the limit (time of the limit / time)", xscale="log")
+    ax.grid(axis="x", which="both", alpha=0.3)
+    ax.invert_yaxis()
+    ax.legend(fontsize=8)
+    return ax.figure
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""benchmarks/speed.py, in tiny sizes."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "speed.py"
+
+
+def run(folder, *only):
+    command = [
+        sys.executable,
+        SCRIPT,
+        "--quick",
+        "--threads",
+        "1",
+        "--out",
+        folder,
+        "--only",
+        *only,
+    ]
+    subprocess.run(command, check=True)
+    with (folder / "speed.csv").open(newline="", encoding="utf-8") as file:
+        return [*csv.DictReader(file)]
+
+
+def test_questions_are_answered_one_after_the_other(data_dir, tmp_path):
+    first = run(tmp_path, "overhead")
+    assert {row["way"] for row in first} == {"skaudio"}
+    rows = run(tmp_path, "machine", "mfcc")
+    assert rows[: len(first)] == first  # those of the other question stay
+    ways = [row["way"] for row in rows if row["question"] == "mfcc"]
+    assert ways[:2] == ["skaudio", "librosa, loop"]
+    assert all(float(row["low"]) <= float(row["median"]) <= float(row["high"]) for row in first)
+    report = (tmp_path / "speed.md").read_text()
+    assert "librosa, one array / skaudio" in report
+    assert "float32 product, GFLOP/s" in report
+    assert (tmp_path / "speed.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("question", "ways", "n_works"),
+    [
+        ("networks", ["skaudio", "skaudio, bfloat16", "plain torch"], 9),
+        ("training", ["skaudio", "plain torch"], 1),
+        ("elm", ["skaudio", "numpy, all rows at once"], 1),
+    ],
+)
+def test_ways_to_the_same_have_one_limit(question, ways, n_works, data_dir, tmp_path):
+    rows = run(tmp_path, question)
+    assert [row["way"] for row in rows] == ways * n_works
+    limits = {row["work"]: float(row["limit"]) for row in rows}
+    assert len(limits) == n_works
+    assert all(limits[row["work"]] == float(row["limit"]) > 0 for row in rows)
