@@ -141,24 +141,24 @@ class Undrawn:
         """`draw` or stored weights will fill them."""
 
 
-class ImageConv(Undrawn, nn.Conv2d):
-    """2-D convolution that keeps channels last in memory."""
+class ImageConv(nn.Conv2d):
+    """2-D convolution, channels last in memory."""
 
-    def __init__(self, *args, **options):
-        super().__init__(*args, **options)
+    def reset_parameters(self):
+        """Lay the kernels out; `draw` or stored weights will fill them."""
         self.to(memory_format=torch.channels_last)
 
 
-class TimeConv(Undrawn, nn.Conv1d):
-    """1-D convolution that keeps channels last in memory: the fast layout on a processor.
+class TimeConv(nn.Conv1d):
+    """1-D convolution, channels last in memory: the fast layout on a processor.
 
     It is a 2-D convolution of width 1, whose stride s over C channels becomes a stride of 1 over
     s C; or a matrix product of overlapping windows, where that would be a single channel, or is
     to be trained from one.
     """
 
-    def __init__(self, *args, **options):
-        super().__init__(*args, **options)
+    def reset_parameters(self):
+        """Lay the kernels out; `draw` or stored weights will fill them."""
         n_out, n_in, kernel = self.weight.shape
         self.weight = nn.Parameter(torch.empty(n_out, kernel, n_in).transpose(1, 2))
 
