@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from threadpoolctl import threadpool_limits
 
+from skaudio.networks.layers import channels_last
+
 LEAST, MOST = 3, 9  # rounds
 
 
@@ -102,7 +104,6 @@ def convolution(dtype, channels=512, steps=4096):
     way : callable
         Convolves; 6 steps channels^2 operations.
     """
-    x = torch.ones(1, channels, steps + 2, 1, dtype=dtype).to(memory_format=torch.channels_last)
-    weight = torch.ones(channels, channels, 3, 1, dtype=dtype)
-    weight = weight.to(memory_format=torch.channels_last)
+    x = channels_last(torch.ones(1, channels, steps + 2, dtype=dtype))
+    weight = channels_last(torch.ones(channels, channels, 3, dtype=dtype))
     return torch.inference_mode()(lambda: torch.conv2d(x, weight))

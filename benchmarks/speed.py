@@ -121,7 +121,7 @@ def _machine(threads, args):
     for name, dtype in dtypes.items():
         yield f"{name} product, GFLOP/s", *_rate(product(dtype, n), 2 * n**3)
     for name in ("float32", "bfloat16"):
-        yield f"{name} convolution, GFLOP/s", *_rate(convolution(dtypes[name], n), 6 * n * 512**2)
+        yield f"{name} convolution, GFLOP/s", *_rate(convolution(dtypes[name], steps=n), 6 * n * 512**2)
     a, b = torch.ones(2, 1 << 26)
     yield "copying, GB/s", *_rate(lambda: b.copy_(a), 2 * a.nbytes)
 

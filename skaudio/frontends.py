@@ -1,7 +1,8 @@
 """Room 3: waves -> what a network reads. Modules ``(x, lengths) -> (x, lengths)``.
 
 Every module takes and gives ``x`` of shape (B, C, T), zero beyond ``lengths`` (B,), and
-treats each clip as if it were alone. ``output_lengths`` tells the lengths without the data.
+treats each clip as if it were alone. ``output_lengths`` tells the lengths without the data. On
+whatever device x is, lengths stay on the processor: a branch on them waits for nothing.
 """
 
 import math
@@ -21,6 +22,26 @@ _ROWS = 4  # frames; a product of fewer rows rounds otherwise, and a short clip 
 _LOG_STEP = math.log(6.4) / 27
 
 
+def within(lengths, steps, device):
+    """Tell which steps are within each clip.
+
+    Parameters
+    ----------
+    lengths : Tensor of shape (B,), int64
+        Number of valid steps of each clip, on the processor.
+    steps : int
+        Number of steps.
+    device : torch.device
+        Of the result.
+
+    Returns
+    -------
+    valid : Tensor of shape (B, steps), bool
+        True at the steps of the clip.
+    """
+    return torch.arange(steps, device=device) < lengths.to(device)[:, None]
+
+
 def mask(x, lengths):
     """Zero what stands beyond each clip's length, in place.
 
@@ -38,7 +59,7 @@ def mask(x, lengths):
     """
     steps = x.shape[2]
     if bool((lengths < steps).any()):
-        beyond = torch.arange(steps, device=x.device) >= lengths[:, None]
+        beyond = ~within(lengths, steps, x.device)
         x.masked_fill_(beyond.view(len(lengths), 1, steps, *[1] * (x.ndim - 3)), 0.0)
     return x
 
@@ -170,7 +191,7 @@ class LogMel(nn.Module):
         side = self.n_fft // 2
         wave = F.pad(wave, (side, side))
         if self.pad == "reflect":
-            _reflect(wave, lengths, side)
+            _reflect(wave, lengths.to(wave.device), side)
         frames = wave.unfold(1, self.n_fft, self.step)
         n_frames = frames.shape[1]
         x = wave.new_empty(len(wave), n_frames, len(self.mel))
@@ -183,8 +204,8 @@ class LogMel(nn.Module):
         x.clamp_(min=1e-10).log10_().mul_(10.0)
         lengths = self.output_lengths(lengths)
         if self.top_db is not None:
-            valid = torch.arange(n_frames, device=x.device) < lengths[:, None]
-            top = x.masked_fill(~valid[:, None], -torch.inf).amax((1, 2), keepdim=True)
+            beyond = ~within(lengths, n_frames, x.device)
+            top = x.masked_fill(beyond[:, None], -torch.inf).amax((1, 2), keepdim=True)
             x = torch.maximum(x, top - self.top_db, out=x)
         return mask(x, lengths), lengths
 
@@ -280,7 +301,7 @@ class Standardize(nn.Module):
         if self.mean is not None:
             return mask((x - self.mean) / self.scale, lengths), lengths
         # summed in float64: else the padding of a batch would show in the last digits
-        count = (lengths * x.shape[1])[:, None, None]
+        count = (lengths * x.shape[1]).to(x.device)[:, None, None]
         mean = (x.sum((1, 2), keepdim=True, dtype=torch.float64) / count).float()
         x = mask(x - mean, lengths)
         power = x.square().sum((1, 2), keepdim=True, dtype=torch.float64) / count
@@ -321,7 +342,7 @@ class FitLength(nn.Module):
         steps = int(wanted.max())
         if bool((wanted > lengths).any()):
             if self.short == "repeat":
-                again = torch.arange(steps, device=x.device) % lengths[:, None]
+                again = torch.arange(steps, device=x.device) % lengths.to(x.device)[:, None]
                 x = x.gather(2, again[:, None].expand(-1, x.shape[1], -1))
             else:
                 x = F.pad(x, (0, max(0, steps - x.shape[2])))

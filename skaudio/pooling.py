@@ -10,6 +10,8 @@ where P is its number of parts. A clip without any frame gives zeros.
 import torch
 import torch.nn.functional as F
 
+from .frontends import within
+
 __all__ = ["Accumulator", "part_names", "pool", "resolve", "streams"]
 
 QUANTILES = (0.05, 0.25, 0.50, 0.75, 0.95)
@@ -102,34 +104,34 @@ def pool(x, lengths, names):
     return torch.cat([_POOLS[name](x, lengths) for name in names], dim=1)
 
 
-def _valid(x, lengths):
-    return torch.arange(x.shape[-1], device=x.device) < lengths[:, None, None]
-
-
 def _masked(x, lengths, value):
     if bool((lengths == x.shape[-1]).all()):
         return x
-    return x.masked_fill(~_valid(x, lengths), value)
+    return x.masked_fill(~within(lengths, x.shape[-1], x.device)[:, None], value)
 
 
-def _divisor(lengths):
-    return lengths.clamp(min=1)[:, None]
+def _without_frames(x, lengths):
+    return (lengths == 0).to(x.device)[:, None]
+
+
+def _divisor(x, lengths):
+    return lengths.clamp(min=1).to(x.device)[:, None]
 
 
 def mean(x, lengths):
-    return _masked(x, lengths, 0.0).sum(-1) / _divisor(lengths)
+    return _masked(x, lengths, 0.0).sum(-1) / _divisor(x, lengths)
 
 
 def std(x, lengths):
     # population form; centred first, since E[x^2] - E[x]^2 cancels in float32
     centred = _masked(x - mean(x, lengths)[..., None], lengths, 0.0)
-    return (centred.mul_(centred).sum(-1) / _divisor(lengths)).sqrt()
+    return (centred.mul_(centred).sum(-1) / _divisor(x, lengths)).sqrt()
 
 
 def max(x, lengths):
     if x.shape[-1] == 0:
         return x.new_zeros(x.shape[:2])
-    return _masked(x, lengths, -torch.inf).amax(-1).masked_fill(lengths[:, None] == 0, 0.0)
+    return _masked(x, lengths, -torch.inf).amax(-1).masked_fill(_without_frames(x, lengths), 0.0)
 
 
 def quantiles(x, lengths):
@@ -142,11 +144,16 @@ def quantiles(x, lengths):
         place = q * (lengths - 1).clamp(min=0).double()
         low = place.floor().long()
         high = torch.minimum(low + 1, (lengths - 1).clamp(min=0))
-        low, high = (i[:, None, None].expand(-1, x.shape[1], 1) for i in (low, high))
-        weight = place.frac().to(x.dtype)[:, None]
+        low, high = (_everywhere(i, x) for i in (low, high))
+        weight = place.frac().to(x)[:, None]
         pair = ordered.gather(-1, low)[..., 0], ordered.gather(-1, high)[..., 0]
-        parts.append(torch.lerp(*pair, weight).masked_fill(lengths[:, None] == 0, 0.0))
+        parts.append(torch.lerp(*pair, weight).masked_fill(_without_frames(x, lengths), 0.0))
     return torch.cat(parts, dim=1)
+
+
+def _everywhere(places, x):
+    """One place (B,) per clip, for each channel of x: (B, C, 1)."""
+    return places.to(x.device)[:, None, None].expand(-1, x.shape[1], 1)
 
 
 def pyramid(x, lengths):
@@ -157,15 +164,16 @@ def pyramid(x, lengths):
     def total(place):
         low = place.floor().long()
         high = torch.minimum(low + 1, lengths)
-        low, high = (i[:, None, None].expand(-1, x.shape[1], 1) for i in (low, high))
+        low, high = (_everywhere(i, x) for i in (low, high))
         pair = running.gather(-1, low)[..., 0], running.gather(-1, high)[..., 0]
-        return torch.lerp(*pair, place.frac()[:, None])
+        return torch.lerp(*pair, place.frac().to(x.device)[:, None])
 
     parts = []
     for n in PYRAMID:
         width = lengths.double() / n
         for i in range(n):
-            part = (total(width * (i + 1)) - total(width * i)) / width.clamp(min=1 / n)[:, None]
+            divisor = width.clamp(min=1 / n).to(x.device)[:, None]
+            part = (total(width * (i + 1)) - total(width * i)) / divisor
             parts.append(part.to(x.dtype))
     return torch.cat(parts, dim=1)
 
@@ -209,17 +217,21 @@ class Accumulator:
         x : Tensor of shape (1, C, T)
             Its frames, T >= 1.
         """
-        count, lengths = x.shape[-1], torch.tensor([x.shape[-1]], device=x.device)
-        new_mean, top = mean(x, lengths).double(), max(x, lengths)
-        square = std(x, lengths).double().square() * count
-        if self.count:
+        count, lengths = x.shape[-1], torch.tensor([x.shape[-1]])
+        if "max" in self.names:
+            top = max(x, lengths)
+            self.stats["max"] = torch.maximum(top, self.stats.get("max", top))
+        if {"mean", "std"}.isdisjoint(self.names):
+            return
+        new_mean, total = mean(x, lengths).double(), self.count + count
+        gap = new_mean - self.stats.get("mean", new_mean)
+        self.stats["mean"] = new_mean - gap * (self.count / total)
+        if "std" in self.names:
             # Chan et al. 1983: squares about the joint mean gain the distance of the means
-            gap, total = new_mean - self.stats["mean"], self.count + count
-            square = square + self.square + gap.square() * (self.count * count / total)
-            new_mean = self.stats["mean"] + gap * (count / total)
-            top = torch.maximum(top, self.stats["max"])
-        self.count, self.square = self.count + count, square
-        self.stats = {"mean": new_mean, "std": (square / self.count).sqrt(), "max": top}
+            square = std(x, lengths).double().square() * count
+            self.square = self.square + square + gap.square() * (self.count * count / total)
+            self.stats["std"] = (self.square / total).sqrt()
+        self.count = total
 
     def result(self):
         """Vector of all tiles seen.

@@ -168,7 +168,7 @@ def _run_shard(walk, clips, run, number=0):
     ragged = walk.network.handles_lengths
     for wave, lengths, index in batches(clips, max_samples, ragged=ragged, failures=failures):
         try:
-            values = walk(wave.to(device), lengths.to(device), max_samples)
+            values = walk(wave.to(device), lengths, max_samples)
         except TooLong as error:  # such a clip is alone in its batch
             _fail(ClipError(clips.rows[index[0]], clips.name(index[0]), str(error)), failures)
             continue
@@ -260,7 +260,7 @@ def moments(walk, clips, run):
     max_samples = walk.max_samples(run.batch_size)
     with torch.inference_mode():
         for wave, lengths, index in batches(clips, max_samples, ragged=True, failures=failures):
-            x, steps = walk.frontend.to(device)(wave.to(device), lengths.to(device))
+            x, steps = walk.frontend.to(device)(wave.to(device), lengths)
             inputs = [clip[:, :n].cpu().numpy() for clip, n in zip(x, steps.tolist(), strict=True)]
             for clip in _finite(clips, index, inputs, lengths.tolist(), failures)[1]:
                 sink.append(torch.from_numpy(clip)[None])

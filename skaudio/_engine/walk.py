@@ -85,7 +85,7 @@ class Walk:
             outputs = []
             for start, stop in windows(length, self.window, self.network.min_steps):
                 part = row[None, start:stop]
-                n = torch.tensor([stop - start], device=wave.device)
+                n = torch.tensor([stop - start])
                 outputs.append(self._run_network(*self.frontend(part, n)))
             joined = [
                 (torch.cat([y for y, _ in layer], dim=-1), sum(n for _, n in layer))
@@ -120,7 +120,7 @@ class Walk:
         sinks = [pooling.Accumulator(self.pooling) if streams else [] for _ in maps]
         for tile in tiles(n_steps, max_steps, stride=self.network.stride, halo=self.network.halo):
             part = x[..., tile.start : tile.stop]
-            outputs = self._run_network(part, torch.tensor([part.shape[-1]], device=x.device))
+            outputs = self._run_network(part, torch.tensor([part.shape[-1]]))
             for (y, _), m, sink in zip(outputs, maps, sinks, strict=True):
                 before = tile.start // m.stride
                 stop = None if tile.last == n_steps else tile.last // m.stride - before
@@ -128,7 +128,7 @@ class Walk:
         if streams:
             return torch.cat([sink.result() for sink in sinks], dim=1)
         whole = [torch.cat(sink, dim=-1) for sink in sinks]
-        return self._pooled([(y, torch.tensor([y.shape[-1]], device=y.device)) for y in whole])
+        return self._pooled([(y, torch.tensor([y.shape[-1]])) for y in whole])
 
 
 class TooLong(ValueError):
@@ -197,7 +197,8 @@ def _aligned(outputs, maps):
     for (y, n), m in zip(outputs, maps, strict=True):
         if y.shape[-1] == 0:
             y = y.new_zeros(*y.shape[:2], 1)
-        place = torch.minimum(at * stride // m.stride, (n - 1).clamp(min=0)[:, None])
+        last = (n - 1).clamp(min=0).to(x.device)[:, None]
+        place = torch.minimum(at * stride // m.stride, last)
         y = y.gather(2, place[:, None].expand(-1, y.shape[1], -1))
-        aligned.append(y.masked_fill(n[:, None, None] == 0, 0.0))
+        aligned.append(y.masked_fill((n == 0).to(x.device)[:, None, None], 0.0))
     return torch.cat(aligned, dim=1), lengths

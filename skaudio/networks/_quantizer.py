@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from ..frontends import within
+
 __all__ = ["Quantized", "Quantizer", "perplexity"]
 
 
@@ -162,8 +164,8 @@ class Quantizer(nn.Module):
 
 def _valid(z, lengths):
     """Which frames (B, T) of z (B, C, T) are within their clips."""
-    steps = torch.arange(z.shape[2], device=z.device)
-    return (steps >= 0).expand(len(z), -1) if lengths is None else steps < lengths[:, None]
+    lengths = torch.full((len(z),), z.shape[2]) if lengths is None else lengths
+    return within(lengths, z.shape[2], z.device)
 
 
 def _clips(rows, valid):

@@ -141,7 +141,7 @@ class Prediction(nn.Module):
         # samples that no frame reaches would be cut off layer by layer, at some cost
         beyond = (wave.shape[1] - self.network.min_steps) % self.network.stride
         wave = wave[:, : wave.shape[1] - beyond]
-        lengths = torch.full((len(wave),), wave.shape[1], device=wave.device)
+        lengths = torch.full((len(wave),), wave.shape[1])
         z, lengths = self.network.encode(wave[:, None], lengths)
         quantizer, asked = self.network.quantizer, 0.0
         if quantizer is not None and not (self.training and self.progress < self.settles):

@@ -67,6 +67,7 @@ class Deltas(nn.Module):
     def _fitted(self, x, lengths, fit):
         # the k-th derivative of a polynomial of order k is one number for the whole window,
         # so the first and last half window take that of the first and last whole one
+        lengths = lengths.to(x.device)
         at = torch.arange(max(x.shape[-1], WIDTH), device=x.device)[None]
         inner = F.conv1d(
             _at(x, torch.minimum(at, (lengths - 1)[:, None])).flatten(0, 1)[:, None], fit

@@ -1,7 +1,8 @@
 """What the networks share: the description of a map, drawn convolutions, length-aware layers.
 
 A network is a module called as ``network(x, lengths)`` with x (B, C, T) that returns one
-``(x_l, lengths_l)`` per kept layer, x_l of shape (B, C_l, T_l). Beside that it has
+``(x_l, lengths_l)`` per kept layer, x_l of shape (B, C_l, T_l); lengths are on the processor,
+whatever the device of x. Beside that it has
 
     maps : list of Map, what each returned layer is
     min_steps : int, the shortest input it can read
@@ -19,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..frontends import mask
+from ..frontends import mask, within
 
 __all__ = [
     "ACTIVATIONS",
@@ -38,10 +39,12 @@ __all__ = [
 ]
 
 _SMALL = 1 << 20  # weights of a network that is remembered once it is drawn
-# An array above 32 MB comes from the system anew each time, and to touch it first costs more than
-# to fill it; many smaller ones cost calls. In numbers of 4 bytes:
-_WHOLE = 7 << 20
-_PIECE = 1 << 21
+# Numbers of a map of images that are worked out at a time. On a processor 16 MB: larger arrays come
+# from the system anew each time, which costs more than to fill them. And for more filters than 128
+# at a time torch may take a convolution that is three times slower.
+_GPU_PIECE = 1 << 27
+_PIECE = 1 << 22
+_FILTERS = 128
 
 
 def _relu(x):
@@ -152,7 +155,7 @@ class ImageConv(nn.Conv2d):
 class TimeConv(nn.Conv1d):
     """1-D convolution, channels last in memory: the fast layout on a processor.
 
-    It is a 2-D convolution of width 1, whose stride s over C channels becomes a stride of 1 over
+    It is a 2-D convolution of height 1, whose stride s over C channels becomes a stride of 1 over
     s C; or a matrix product of overlapping windows, where that would be a single channel, or is
     to be trained from one.
     """
@@ -174,7 +177,7 @@ class TimeConv(nn.Conv1d):
             x, weight = _strides_as_channels(x, weight, stride, padding)
             padding = 0
         x, weight = channels_last(x), channels_last(weight)
-        return F.conv2d(x, weight, self.bias, padding=(padding, 0)).squeeze(3)
+        return F.conv2d(x, weight, self.bias, padding=(0, padding)).squeeze(2)
 
 
 def _strides_as_channels(x, weight, stride, padding):
@@ -190,7 +193,7 @@ def _strides_as_channels(x, weight, stride, padding):
 
 
 def channels_last(x):
-    """Maps as images of width 1 with the strides that make torch take its fast layout.
+    """Maps as images of height 1 with the strides that make torch take its fast layout.
 
     Parameters
     ----------
@@ -199,10 +202,10 @@ def channels_last(x):
 
     Returns
     -------
-    image : Tensor of shape (B, C, T, 1)
+    image : Tensor of shape (B, C, 1, T)
         Where a size is 1 torch does not care for the stride, but goes by it to tell layouts.
     """
-    return x.transpose(1, 2).contiguous().unsqueeze(2).permute(0, 3, 1, 2)
+    return x.transpose(1, 2).contiguous().unsqueeze(1).permute(0, 3, 1, 2)
 
 
 def as_image(x):
@@ -332,19 +335,19 @@ def max_pool(x, lengths, width):
     """
     time = width if isinstance(width, int) else width[0]
     if bool((lengths < time).any()):
-        beyond = torch.arange(x.shape[2], device=x.device) >= lengths[:, None]
+        beyond = ~within(lengths, x.shape[2], x.device)
         x = x.masked_fill(beyond.view(len(lengths), 1, -1, *[1] * (x.ndim - 3)), -torch.inf)
         lack = max(0, time - x.shape[2])
         x = F.pad(x, (0, lack) if x.ndim == 3 else (0, 0, 0, lack), value=-torch.inf)
     if x.ndim == 3:
-        x = F.max_pool2d(channels_last(x), (time, 1))[..., 0]
+        x = F.max_pool2d(channels_last(x), (1, time)).squeeze(2)
     else:
         x = F.max_pool2d(x, (time, min(width[1], x.shape[3])))
     return x, pooled_lengths(lengths, time)
 
 
 def conv_max_pool(conv, x, lengths, width):
-    """Convolution of images, then `max_pool`, piece by piece where the map between is large.
+    """Convolution of images, then `max_pool`, piece by piece.
 
     Parameters
     ----------
@@ -365,19 +368,27 @@ def conv_max_pool(conv, x, lengths, width):
         Their lengths.
     """
     (time, bands), (pad, side), (kernel, height) = width, conv.padding, conv.kernel_size
-    steps, rows = x.shape[2] + 2 * pad - kernel + 1, x.shape[3] + 2 * side - height + 1
-    frame = len(x) * conv.out_channels * rows  # numbers
-    if x.is_cuda or frame * steps <= _WHOLE or bool((lengths < time).any()):
+    if bool((lengths < time).any()):
         return max_pool(conv(x), lengths, width)
-    if pad:
-        x = _like_image(F.pad(x, (0, 0, pad, pad)))
-    piece = max(1, _PIECE // (frame * time)) * time
-    pooled = []
-    for start in range(0, steps // time * time, piece):
-        part = x[:, :, start : min(start + piece, steps) + kernel - 1]
-        y = F.conv2d(part, conv.weight, conv.bias, padding=(0, side))
-        pooled.append(F.max_pool2d(y, (time, min(bands, rows))))
-    return torch.cat(pooled, dim=2), pooled_lengths(lengths, time)
+    most, n_filters = (_GPU_PIECE, conv.out_channels) if x.is_cuda else (_PIECE, _FILTERS)
+    steps, rows = x.shape[2] + 2 * pad - kernel + 1, x.shape[3] + 2 * side - height + 1
+    frame = len(x) * min(conv.out_channels, n_filters) * rows
+    piece = max(1, most // (frame * time)) * time
+    if pad and piece < steps:
+        x, pad = _like_image(F.pad(x, (0, 0, pad, pad))), 0
+    maps = []
+    for filters in zip(conv.weight.split(n_filters), conv.bias.split(n_filters), strict=True):
+        pieces = []
+        for start in range(0, steps // time * time, piece):
+            part = x[:, :, start : start + piece + kernel - 1]
+            y = F.conv2d(part, *filters, padding=(pad, side))
+            pieces.append(F.max_pool2d(y, (time, min(bands, rows))))
+        maps.append(_joined(pieces, 2))
+    return _joined(maps, 1), pooled_lengths(lengths, time)
+
+
+def _joined(parts, dim):
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
 
 
 def rectified(x, lengths):
@@ -421,11 +432,11 @@ def masked_group_norm(x, lengths, n_groups, weight, bias, eps=1e-5):
     """
     if lengths is None or bool((lengths == x.shape[2]).all()):
         # without the check of F.group_norm, which refuses one clip of one value per group
-        return torch.group_norm(channels_last(x), n_groups, weight, bias, eps).squeeze(3)
-    beyond = torch.arange(x.shape[2], device=x.device) >= lengths[:, None, None, None]
+        return torch.group_norm(channels_last(x), n_groups, weight, bias, eps).squeeze(2)
+    beyond = ~within(lengths, x.shape[2], x.device)[:, None, None]
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     grouped = x.unflatten(1, (n_groups, -1))  # (B, G, C / G, T)
-    count = grouped.shape[2] * lengths.clamp(min=1)[:, None, None, None]
+    count = (grouped.shape[2] * lengths.clamp(min=1)).to(x.device)[:, None, None, None]
     mean = grouped.masked_fill(beyond, 0.0).sum((2, 3), keepdim=True) / count
     centred = (grouped - mean).masked_fill(beyond, 0.0)
     variance = centred.square().sum((2, 3), keepdim=True) / count

@@ -32,7 +32,7 @@ class SingleLayer(nn.Module):
         self.min_steps = kernel[0]
         self.maps = [Map("input", numbered(n_filters)).then(kernel[0], name="conv")]
         self.halo = kernel[0] - 1
-        self.floats_per_step = 1.5 * n_filters * (n_mels - kernel[1] + 1)
+        self.floats_per_step = n_mels + 2.0 * n_filters
 
     def output_lengths(self, lengths):
         return [lengths - self.min_steps + 1]

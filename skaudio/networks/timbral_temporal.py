@@ -62,8 +62,8 @@ class TimbralTemporal(nn.Module):
             )
         self.maps = [maps[block] for block in blocks]
         self.halo = halo_of(self.maps)
-        widest = 4 * n_filters * (n_mels - bands[1] + 1) * 1.5
-        self.floats_per_step = widest if "timbral" in blocks else 28.0 * n_filters
+        # windows of the longest temporal filter, maps side by side and joined
+        self.floats_per_step = n_mels + max(temporal_kernels) + 14.0 * n_filters * (len(blocks) + 1)
 
     def output_lengths(self, lengths):
         return [lengths for _ in self.blocks]

@@ -41,7 +41,9 @@ class VGG(nn.Module):
     def __init__(self, n_filters, n_mels, pools, keep, n_bands=1):
         super().__init__()
         self.pools, self.keep = pools, keep
-        self.floats_per_step = 2.0 * n_filters * n_mels
+        time, mel = pools[0]
+        # pieces of the first pooled map, these joined, and what the next block makes of it
+        self.floats_per_step = n_mels + 4 * n_filters * max(1, n_mels // mel) / time
         at, maps, self.heights = Map("input"), [], []
         self.blocks = nn.ModuleList()
         for block, (time, mel) in enumerate(pools[: max(keep) + 1]):

@@ -123,9 +123,9 @@ def test_pieces_of_a_large_map_do_not_show(n_in, padding, width, n_steps, monkey
     x = torch.randn(2, n_in, n_steps, 12, generator=torch.Generator().manual_seed(1))
     after = n_steps - 2 + 2 * conv.padding[0]
     expected = max_pool(conv(x), torch.tensor([after, after]), width)[0]
-    monkeypatch.setattr(layers, "_WHOLE", 0)
-    for piece in (1, 400, 2000):
+    for piece, filters in ((1, 5), (400, 2), (2000, 1)):
         monkeypatch.setattr(layers, "_PIECE", piece)
+        monkeypatch.setattr(layers, "_FILTERS", filters)
         found, lengths = conv_max_pool(conv, x, torch.tensor([after, after]), width)
         assert lengths.tolist() == [max(1, after // width[0])] * 2
         torch.testing.assert_close(found, expected)
