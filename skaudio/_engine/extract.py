@@ -163,7 +163,7 @@ def _run_shard(walk, clips, run, number=0):
     device = resolve_device(run.device, number)
     walk.frontend.to(device)
     walk.network.to(device)
-    max_samples = walk.max_samples(run.batch_size)
+    max_samples = walk.max_samples(run.batch_size, device)
     failures, seen = run.new_failures(), 0
     ragged = walk.network.handles_lengths
     for wave, lengths, index in batches(clips, max_samples, ragged=ragged, failures=failures):
@@ -257,7 +257,7 @@ def moments(walk, clips, run):
     device = resolve_device(run.device)
     # one accumulator for the whole set, each clip a tile of it
     sink, failures = pooling.Accumulator(("mean", "std")), run.new_failures()
-    max_samples = walk.max_samples(run.batch_size)
+    max_samples = walk.max_samples(run.batch_size, device)
     with torch.inference_mode():
         for wave, lengths, index in batches(clips, max_samples, ragged=True, failures=failures):
             x, steps = walk.frontend.to(device)(wave.to(device), lengths)

@@ -1,6 +1,7 @@
 """Rooms 3 to 5 of one extractor, walked by one batch at a time."""
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from ..batching import tiles
 __all__ = ["TooLong", "Walk", "finest", "windows"]
 
 _BUDGET = 14 << 20  # float32 numbers (56 MB) of one batch in its widest layer
+_GPU_SHARE = 16  # a batch may take this part of a GPU's free memory
 _SMALL = 1 << 13  # numbers
 
 
@@ -46,12 +48,15 @@ class Walk:
         parts = len(pooling.part_names(self.pooling)) if self.pooling else 1
         return parts * sum(len(m.channels) for m in self.network.maps)
 
-    def max_samples(self, batch_size):
-        """Samples of a batch: ``batch_size`` seconds, or what the memory bound allows."""
+    def max_samples(self, batch_size, device=None):
+        """Samples of a batch: ``batch_size`` seconds, or what the memory of the device allows."""
         if batch_size is not None:
             return max(1, round(batch_size * self.sample_rate))
+        numbers = _BUDGET
+        if device is not None and device.type == "cuda":
+            numbers = torch.cuda.mem_get_info(device)[0] // 4 // _GPU_SHARE
         # a sample is decoded, joined to a batch and padded, while the next one is decoded
-        return int(_BUDGET / (4 + self.network.floats_per_step / self.frontend.step))
+        return int(numbers / (4 + self.network.floats_per_step / self.frontend.step))
 
     @torch.inference_mode()
     def __call__(self, wave, lengths, max_samples):
@@ -104,7 +109,7 @@ class Walk:
             # it takes the one of batches, and features do not tell whether a clip came alone
             x, lengths = x.expand(2, -1, -1), lengths.expand(2)
         lower = self.precision == "bfloat16"
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=lower):
+        with torch.autocast(x.device.type, torch.bfloat16) if lower else nullcontext():
             outputs = self.network(x, lengths)
         return [(y[:n_clips].float(), n[:n_clips]) for y, n in outputs]
 

@@ -4,7 +4,6 @@ Pons & Serra (arXiv:1805.00237): one filter length, or five side by side.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from ..frontends import mask
@@ -44,8 +43,8 @@ class FrameLevel(nn.Module):
         self.keep, self.reference, self.same = keep, reference, len(kernels) > 1
         self.front = nn.ModuleList(new_conv(1, n_filters, k, stride=STRIDE) for k in kernels)
         self.back = nn.ModuleList(
-            new_conv(n_in, n_filters, 7)
-            for n_in in (len(kernels) * n_filters, n_filters, n_filters)
+            new_conv(n_in, n_filters, 7, padding=padding)
+            for n_in, padding in ((len(kernels) * n_filters, 0), (n_filters, 3), (n_filters, 3))
         )
         self.min_steps = 6 * STRIDE + (1 if self.same else kernels[0])
         names = numbered(n_filters)
@@ -95,13 +94,14 @@ class FrameLevel(nn.Module):
         front = [self._front(conv, x, lengths) for conv in self.front]
         lengths = front[0][1]
         one, two, three = self.back
-        x = one(torch.cat([x for x, _ in front], dim=1))
+        # joined where they lie: channels last
+        x = one(torch.cat([x.transpose(1, 2) for x, _ in front], dim=2).transpose(1, 2))
         lengths = lengths - 6
         first = rectified(x, lengths)
-        second = rectified(two(F.pad(first, (3, 3))), lengths) + first
+        second = rectified(two(first), lengths) + first
         pooled, halved = max_pool(second, lengths, 2)
         pooled = mask(pooled, halved)
-        third = rectified(three(F.pad(pooled, (3, 3))), halved) + pooled
+        third = rectified(three(pooled), halved) + pooled
         back = [(first, lengths), (second, lengths), (third, halved)]
         if self.reference:
             back = [(_collapsed(x), n) for x, n in back]

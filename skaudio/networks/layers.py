@@ -156,8 +156,8 @@ class TimeConv(nn.Conv1d):
     """1-D convolution, channels last in memory: the fast layout on a processor.
 
     It is a 2-D convolution of height 1, whose stride s over C channels becomes a stride of 1 over
-    s C; or a matrix product of overlapping windows, where that would be a single channel, or is
-    to be trained from one.
+    s C; or, from a single channel, a matrix product of windows, where these do not overlap, or by
+    single steps, or are to be trained.
     """
 
     def reset_parameters(self):
@@ -167,7 +167,8 @@ class TimeConv(nn.Conv1d):
 
     def forward(self, x):
         (kernel,), (stride,), (padding,) = self.kernel_size, self.stride, self.padding
-        if self.in_channels == 1 and (stride == 1 or torch.is_grad_enabled()):
+        windows = stride in (1, kernel) or torch.is_grad_enabled()
+        if self.in_channels == 1 and windows:
             windows = F.pad(x, (padding, padding))[:, 0].unfold(1, kernel, stride)
             # rows of taps: then the gradient of the kernels, too, is a product of the fast kind
             weight = self.weight[:, 0].t().contiguous().t()

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from skaudio import RandomCNNTransformer, VQTransformer
 from skaudio._engine.device import resolve_device
 from skaudio._engine.weights import new_generator
+from skaudio.utils.estimator_checks import check_instances
+from tests.by_hand import noise
 
 
 def test_auto_shares_out_what_there_is(monkeypatch):
@@ -48,3 +51,42 @@ def test_fresh_entropy_leaves_the_global_generators_alone():
     torch.manual_seed(5)
     new_generator(None)
     assert (np.random.random(), torch.rand(1)) == expected  # noqa: NPY002
+
+
+# "meta" stands in for a GPU: it works out shapes alone, and refuses data from elsewhere. Inside a
+# quantiser shapes depend on how many frames are valid, which it cannot know.
+ON_META = [e for e in check_instances() if not isinstance(e, VQTransformer)]
+
+
+@pytest.mark.parametrize("extractor", ON_META, ids=lambda e: type(e).__name__)
+def test_nothing_stays_behind_on_the_processor(extractor):
+    clips = noise(9000, 6000)
+    walk = extractor.fit(clips)._walk(extractor.pooling)
+    if not walk.network.handles_lengths:
+        clips = clips[:1]
+    lengths = torch.tensor([len(clip) for clip in clips])
+    wave = torch.zeros(len(clips), 9000)
+    for row, clip in zip(wave, clips, strict=True):
+        row[: len(clip)] = torch.from_numpy(clip)
+    expected = walk(wave, lengths, 1 << 20)
+    walk.frontend.to("meta")
+    walk.network.to("meta")
+    found = walk(wave.to("meta"), lengths, 1 << 20)
+    assert found.is_meta and found.shape == expected.shape
+
+
+def test_meta_refuses_what_lies_elsewhere():
+    with pytest.raises(RuntimeError, match="expected device meta"):
+        torch.ones(2, device="meta") + torch.ones(2)
+
+
+def test_batches_are_as_large_as_the_gpu_allows(monkeypatch):
+    walk = RandomCNNTransformer(n_filters=8).fit(noise(4000))._walk("mean")
+    free = 1 << 40
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 2 * free))
+    gpu = torch.device("cuda", 0)
+    most = walk.max_samples(None, gpu)
+    assert most > 1000 * walk.max_samples(None, torch.device("cpu"))
+    free //= 8
+    assert walk.max_samples(None, gpu) == pytest.approx(most / 8, rel=1e-6)
+    assert walk.max_samples(10.0, gpu) == 160_000
