@@ -57,7 +57,7 @@ docs: $(VENV)/.installed-docs  ## build the documentation, warnings are errors
 bench: $(VENV)/.installed-bench  ## speed, memory, and how they grow
 	env -u OMP_WAIT_POLICY $(BIN)/python benchmarks/speed.py $(ARGS)
 	$(BIN)/python benchmarks/memory.py
-	$(BIN)/python benchmarks/scaling.py
+	env -u OMP_WAIT_POLICY $(BIN)/python benchmarks/scaling.py
 
 bench-features: $(VENV)/.installed-bench  ## compare the extractors on the open sets
 	$(BIN)/python benchmarks/compare.py $(ARGS)

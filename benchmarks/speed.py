@@ -407,6 +407,7 @@ def _plot(works):
     ax.set_yticks(range(len(lines)), [label for label, _ in lines])
     ax.axvline(1, color="black", linewidth=1)
     ax.set(xlabel="share of the limit (time of the limit / time)", xscale="log")
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.grid(axis="x", which="both", alpha=0.3)
     ax.invert_yaxis()
     ax.legend(fontsize=8)

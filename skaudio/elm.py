@@ -4,7 +4,6 @@ import warnings
 
 import numpy as np
 from scipy.linalg import LinAlgError, LinAlgWarning, solve
-from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dtpqrt
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
@@ -32,8 +31,8 @@ class _BaseELM(Saveable, BaseEstimator):
     """What both machines share; a subclass checks y and turns it into target columns.
 
     With H the hidden values of all rows seen, Y their targets and A = [1 H Y], each row times the
-    root of its weight, all that is kept of the rows is ``sums_``, square and in float64: the upper
-    triangle of A^T A if alpha > 0, else R of A = QR, which does not square the condition of H.
+    root of its weight, all that is kept of the rows is ``sums_``, square and in float64: A^T A if
+    alpha > 0, else R of A = QR, which does not square the condition of H.
     """
 
     def __init__(
@@ -112,9 +111,9 @@ class _BaseELM(Saveable, BaseEstimator):
         self.hidden_intercept_ = rng.normal(size=self.n_hidden)
         self.hidden_coef_ = rng.normal(size=(n_features, self.n_hidden))
 
-    def _hidden(self, X):
-        """Hidden values, (n_samples, n_hidden)."""
-        z = X @ self.hidden_coef_  # in float64, since the weights are
+    def _hidden(self, X, out=None):
+        """Hidden values, (n_samples, n_hidden); where there is room for them, in there."""
+        z = np.matmul(X, self.hidden_coef_, out=out)  # in float64, since the weights are
         z += self.hidden_intercept_
         if not callable(self.activation):
             return ACTIVATIONS[self.activation](z)
@@ -137,17 +136,20 @@ class _BaseELM(Saveable, BaseEstimator):
                 raise ValueError(
                     f"y has {targets.shape[1]} targets, but had {len(sums) - n_hidden - 1} before"
                 )
-            A = np.empty((len(targets), len(sums)), order="F")
+            A = np.empty((len(targets), len(sums)))
             A[:, 0] = 1.0
-            A[:, 1 : n_hidden + 1] = self._hidden(X[rows])
+            room = A[:, 1 : n_hidden + 1]
+            hidden = self._hidden(X[rows], room)
+            if hidden is not room:
+                room[:] = hidden
             A[:, n_hidden + 1 :] = targets
             if sample_weight is not None:
                 A *= np.sqrt(sample_weight[rows, None])
             if self.alpha > 0:
-                sums = dsyrk(1.0, A, beta=1.0, c=sums, trans=1, overwrite_c=1)
+                sums += A.T @ A  # numpy sees that it is symmetric
             else:
                 nb = min(QR_BLOCK, len(sums))
-                sums = dtpqrt(0, nb, sums, A, overwrite_a=1, overwrite_b=1)[0]
+                sums = dtpqrt(0, nb, sums, np.asfortranarray(A), overwrite_a=1, overwrite_b=1)[0]
         if not np.isfinite(sums).all():
             raise ValueError("the hidden values overflow or hold NaN; standardise the features")
         return sums

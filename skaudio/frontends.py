@@ -15,7 +15,7 @@ from torch import nn
 
 __all__ = ["MFCC", "Chain", "FitLength", "LogMel", "Standardize", "Wave"]
 
-_CHUNK = 1 << 19  # samples of frames transformed together: 2 MB stay in a processor's cache
+_CHUNK = 1 << 19  # samples of frames that a thread transforms together: 2 MB stay in its cache
 _GPU_CHUNK = 1 << 26  # a GPU wants much at a time
 _BANDS = 16  # mel bands worked out together
 _ROWS = 4  # frames; a product of fewer rows rounds otherwise, and a short clip alone has fewer
@@ -195,7 +195,8 @@ class LogMel(nn.Module):
         frames = wave.unfold(1, self.n_fft, self.step)
         n_frames = frames.shape[1]
         x = wave.new_empty(len(wave), n_frames, len(self.mel))
-        chunk = max(1, (_GPU_CHUNK if wave.is_cuda else _CHUNK) // self.n_fft)
+        chunk = _GPU_CHUNK if wave.is_cuda else _CHUNK * torch.get_num_threads()
+        chunk = max(1, chunk // self.n_fft)
         clips = max(1, chunk // n_frames)
         for part, out in zip(frames.split(clips), x.split(clips), strict=True):
             for some, bands in zip(part.split(chunk, 1), out.split(chunk, 1), strict=True):

@@ -239,7 +239,8 @@ class Wav2Vec(nn.Module):
                 p.fill_(1.0 if name.endswith("weight") else 0.0)
             else:
                 bound = 1 / math.sqrt(self._fan_in(name))
-                p.uniform_(-bound, bound, generator=generator)
+                # in the order of the axes, however the kernels lie in memory
+                p.copy_(torch.empty(p.shape).uniform_(-bound, bound, generator=generator))
         if self.quantizer is not None:
             self.quantizer.draw(generator)
 

@@ -284,3 +284,13 @@ def test_drawing_uses_its_generator_alone_and_covers_every_weight():
     again.draw(torch.Generator().manual_seed(0))
     pairs = zip(network.parameters(), again.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_drawing_follows_the_axes_however_kernels_lie_in_memory():
+    network, generator = Wav2Vec(*SMALL), torch.Generator().manual_seed(0)
+    network.draw(torch.Generator().manual_seed(0))
+    for block in network.encoder:
+        weight = block.conv.weight
+        bound = 1 / math.sqrt(weight[0].numel())
+        expected = torch.empty(weight.shape).uniform_(-bound, bound, generator=generator)
+        assert torch.equal(weight, expected)
