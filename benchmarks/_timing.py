@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from threadpoolctl import threadpool_limits
 
-from skaudio.networks.layers import channels_last
+from skaudio.networks.convolutions import channels_last
 
 LEAST, MOST = 3, 9  # rounds
 

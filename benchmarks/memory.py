@@ -13,11 +13,11 @@ the features. The bound is that of batch_size=None, on clips that are not very l
 """
 
 import argparse
-import csv
 import tempfile
 from pathlib import Path
 
 from _fresh import measure, write_noise
+from _rows import write_rows
 from compare import about
 
 from skaudio.compare import random_networks
@@ -43,10 +43,7 @@ def main():
             seconds, n_bytes = measure(**job)
             rows.append(dict(zip(COLUMNS, (name, seconds, n_bytes / 1e6), strict=True)))
             print(f"{name}: {seconds:.2f} s, {n_bytes / 1e6:.0f} MB", flush=True)
-    with (args.out / "memory.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(args.out / "memory.csv", COLUMNS, rows)
     text = "\n".join([*about(), "", *_table(rows)]) + "\n"
     (args.out / "memory.md").write_text(text, encoding="utf-8")
     _plot(rows).savefig(args.out / "memory.png", dpi=120)

@@ -16,7 +16,6 @@ beyond the features.
 """
 
 import argparse
-import csv
 import os
 import tempfile
 import time
@@ -28,6 +27,7 @@ import _sets
 import joblib
 import numpy as np
 from _fresh import FatalPath, dask_processes, measure, write_noise
+from _rows import kept_rows, write_rows
 from compare import about
 
 from skaudio import MFCCTransformer
@@ -59,20 +59,15 @@ def main():
     """Measure, and write table, rows and picture."""
     args = _arguments()
     args.out.mkdir(parents=True, exist_ok=True)
-    path, rows = args.out / "scaling.csv", []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["question"] not in args.only]
+    path = args.out / "scaling.csv"
+    rows = kept_rows(path, args.only)
     for question in args.only:
         with tempfile.TemporaryDirectory() as folder:
             sizes = QUICK if args.quick else FULL
             for values in QUESTIONS[question](sizes, Path(folder)):
                 rows.append(dict(zip(COLUMNS, (question, *values), strict=True)))
                 print(*rows[-1].values(), flush=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(path, COLUMNS, rows)
     text = "\n".join([*about(), "", *_growth(rows), "", *_shared(rows)]) + "\n"
     print(text)
     (args.out / "scaling.md").write_text(text, encoding="utf-8")

@@ -19,7 +19,6 @@ The ways to the same end take turns; shown are medians of their seconds, and the
 
 import argparse
 import copy
-import csv
 import json
 import math
 import statistics
@@ -37,6 +36,7 @@ import librosa
 import numpy as np
 import torch
 import train_speed
+from _rows import kept_rows, write_rows
 from _timing import Timing, convolution, in_turn, product, set_threads
 from compare import about
 from joblib import Parallel, delayed
@@ -78,10 +78,8 @@ def main():
     """Measure, and write table, rows and picture."""
     args = _arguments()
     args.out.mkdir(parents=True, exist_ok=True)
-    path, rows = args.out / "speed.csv", []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["question"] not in args.only]
+    path = args.out / "speed.csv"
+    rows = kept_rows(path, args.only)
     for threads in args.threads:
         set_threads(threads)
         for question in args.only:
@@ -90,10 +88,7 @@ def main():
                     values = (question, work, threads, way, *timing, limit)
                     rows.append(dict(zip(COLUMNS, values, strict=True)))
                     print(*values[:4], *(f"{value:.3g}" for value in values[4:]), flush=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(path, COLUMNS, rows)
     text = "\n".join([*about(), *_report(_works(rows))]) + "\n"
     print(text)
     (args.out / "speed.md").write_text(text, encoding="utf-8")
@@ -223,18 +218,18 @@ def _mfcc(threads, args):
 
 def _librosa_mfcc(wave):
     """Return 120 features of one wave (T,), or of several of one length (B, T)."""
-    return _statistics(librosa.feature.mfcc(y=wave, sr=12000), np.diff)
+    return _statistics(librosa.feature.mfcc(y=wave, sr=12000))
 
 
 def _speech_mfcc(wave):
     from python_speech_features import mfcc
 
     options = {"winlen": 2048 / 12000, "winstep": 512 / 12000, "nfft": 2048, "nfilt": 128}
-    return _statistics(mfcc(wave, 12000, numcep=20, **options).T, np.diff)
+    return _statistics(mfcc(wave, 12000, numcep=20, **options).T)
 
 
-def _statistics(mfcc, difference):
-    frames = [mfcc, difference(mfcc), difference(mfcc, 2)]
+def _statistics(mfcc):
+    frames = [mfcc, np.diff(mfcc), np.diff(mfcc, 2)]
     return np.concatenate([f(x, axis=-1) for x in frames for f in (np.mean, np.std)], axis=-1)
 
 

@@ -126,6 +126,11 @@ def read_audio(path, sample_rate=None, *, start=None, stop=None):
             wave = _joined(_resampled(blocks, file.samplerate, sample_rate), n_samples)
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise ValueError(f"breaks off while decoding ({error})") from error
+        except MemoryError as error:
+            raise ValueError(
+                f"promises {last - first} samples in its header, more than memory holds; if it is "
+                "not damaged, cut it into AudioFile segments"
+            ) from error
     return wave
 
 

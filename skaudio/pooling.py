@@ -4,7 +4,8 @@ Every pooling is a function ``(x, lengths) -> vector`` with
 
     x : Tensor of shape (B, C, T), lengths : Tensor of shape (B,) -> Tensor of shape (B, P * C)
 
-where P is its number of parts. A clip without any frame gives zeros.
+with lengths on the processor, as in room 3, and P its number of parts. A clip without any frame
+gives zeros.
 """
 
 import torch

@@ -89,6 +89,15 @@ def truncated_flac(folder):
     return path
 
 
+def boasting_flac(folder):
+    path = write(folder, "long.flac", loud_noise(4000))
+    data = bytearray(path.read_bytes())
+    data[21] |= 0x0F  # the number of samples, 36 bits of STREAMINFO: 256 GB of float32
+    data[22:26] = b"\xff" * 4
+    path.write_bytes(data)
+    return path
+
+
 def text(folder):
     (folder / "poem.wav").write_text("to be or not to be\n" * 100)
     return folder / "poem.wav"
@@ -117,6 +126,7 @@ BROKEN = {
     "directory": (directory, "songs.wav", "is a directory, not a sound file"),
     "zero bytes": (zero_bytes, "nothing.wav", "is an empty file"),
     "truncated flac": (truncated_flac, "cut.flac", "breaks off while decoding|is truncated"),
+    "boasting flac": (boasting_flac, "long.flac", "promises 68719476735 samples|is truncated"),
     "text": (text, "poem.wav", "is not audio that can be decoded"),
     "no samples in a file": (header_only, "header.wav", "holds 0 samples"),
     "NaN in a file": (nan_in_file, "nan.wav", "holds NaN at sample 311"),

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from ..frontends import mask
-from .layers import Map, halo_of, max_pool, new_conv, numbered, pooled_lengths, rectified
+from .convolutions import max_pool, new_conv, pooled_lengths
+from .layers import Map, halo_of, numbered, rectified
 
 __all__ = ["FrameLevel"]
 

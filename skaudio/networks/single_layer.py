@@ -3,7 +3,8 @@
 import torch.nn.functional as F
 from torch import nn
 
-from .layers import Map, as_image, conv_max_pool, new_conv, numbered
+from .convolutions import as_image, conv_max_pool, new_conv
+from .layers import Map, numbered
 
 __all__ = ["SingleLayer"]
 

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .layers import Map, as_image, conv_max_pool, halo_of, new_conv
+from .convolutions import as_image, conv_max_pool, new_conv
+from .layers import Map, halo_of
 
 __all__ = ["TimbralTemporal"]
 

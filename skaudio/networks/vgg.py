@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..frontends import mask
-from .layers import Map, as_image, conv_max_pool, halo_of, new_conv, numbered, pooled_lengths
+from .convolutions import as_image, conv_max_pool, new_conv, pooled_lengths
+from .layers import Map, halo_of, numbered
 
 __all__ = ["VGG"]
 

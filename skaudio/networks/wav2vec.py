@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from .contrastive import contrastive_loss
-from .layers import ACTIVATIONS, Map, Undrawn, masked_group_norm, new_conv, numbered
+from .convolutions import new_conv
+from .layers import ACTIVATIONS, Map, Undrawn, masked_group_norm, numbered
 
 __all__ = ["SIZES", "Wav2Vec", "contrastive_loss", "receptive_field"]
 

@@ -7,17 +7,8 @@ import torch.nn.functional as F
 from scipy.stats import truncnorm
 
 from skaudio import RandomCNNTransformer
-from skaudio._engine import weights
-from skaudio.networks import layers
-from skaudio.networks.layers import (
-    Map,
-    conv_max_pool,
-    draw,
-    halo_of,
-    masked_group_norm,
-    max_pool,
-    new_conv,
-)
+from skaudio.networks.convolutions import new_conv
+from skaudio.networks.layers import Map, draw, halo_of, masked_group_norm
 
 CLIP = [np.zeros(4000, np.float32)]
 
@@ -93,66 +84,6 @@ def test_map_knows_its_receptive_field():
     assert (second.name, second.stride, second.left, second.right) == ("pool", 9, 3, 11)
     assert second.centre == 4.0
     assert halo_of([first, second]) == 11
-
-
-@pytest.mark.parametrize(
-    ("n_in", "stride", "padding"),
-    [
-        *[(1, 1, 0), (1, 3, 0), (1, 32, 0), (3, 1, 0), (3, 1, 1), (8, 1, 3)],
-        *[(3, 2, 0), (3, 3, 2), (8, 4, 0), (8, 7, 1), (3, 9, 0), (3, 50, 0)],
-    ],
-)
-@pytest.mark.parametrize("training", [False, True])
-def test_time_convolution_is_conv1d(n_in, stride, padding, training):
-    conv = new_conv(n_in, 5, 7, stride=stride, padding=padding)
-    draw(conv, torch.Generator().manual_seed(0))
-    conv.bias.data += 0.5
-    x = torch.randn(2, n_in, 100, generator=torch.Generator().manual_seed(1))
-    with torch.set_grad_enabled(training):
-        expected = F.conv1d(x, conv.weight, conv.bias, stride=stride, padding=padding)
-        torch.testing.assert_close(conv(x), expected)
-
-
-@pytest.mark.parametrize("n_in", [1, 3])
-@pytest.mark.parametrize(("padding", "width"), [((1, 1), (2, 3)), ((1, 0), (4, 2)), (0, (1, 10))])
-@pytest.mark.parametrize("n_steps", [41, 5, 3])  # the last has less than one window
-def test_pieces_of_a_large_map_do_not_show(n_in, padding, width, n_steps, monkeypatch):
-    conv = new_conv(n_in, 5, (3, 3), padding=padding)
-    draw(conv, torch.Generator().manual_seed(0))
-    conv.bias.data += 0.5
-    x = torch.randn(2, n_in, n_steps, 12, generator=torch.Generator().manual_seed(1))
-    after = n_steps - 2 + 2 * conv.padding[0]
-    expected = max_pool(conv(x), torch.tensor([after, after]), width)[0]
-    for piece, filters in ((1, 5), (400, 2), (2000, 1)):
-        monkeypatch.setattr(layers, "_PIECE", piece)
-        monkeypatch.setattr(layers, "_FILTERS", filters)
-        found, lengths = conv_max_pool(conv, x, torch.tensor([after, after]), width)
-        assert lengths.tolist() == [max(1, after // width[0])] * 2
-        torch.testing.assert_close(found, expected)
-
-
-def test_loaded_kernels_lie_channels_last():
-    for conv, order in ((new_conv(4, 5, 3), (0, 2, 1)), (new_conv(4, 5, (3, 3)), (0, 2, 3, 1))):
-        stored = {name: np.ones(p.shape, np.float32) for name, p in conv.named_parameters()}
-        assert weights.load(conv, stored).weight.permute(order).is_contiguous()
-        assert weights.to_numpy(conv)["weight"].flags.c_contiguous
-
-
-@pytest.mark.parametrize("width", [1, 2, 3, 7])
-@pytest.mark.parametrize("bands", [None, 4, 2], ids=["1d", "4 bands", "2 bands"])
-def test_max_pool_sees_each_clip_alone(width, bands):
-    lengths = torch.tensor([20, 1, 2, 13])
-    generator = torch.Generator().manual_seed(0)
-    shape = (4, 3, 20) if bands is None else (4, 3, 20, 4)
-    x = torch.randn(shape, generator=generator) - 5  # so that zeros, were they seen, would win
-    pooled, left = max_pool(x, lengths, width if bands is None else (width, bands))
-    for clip, y, n, frames in zip(x.numpy(), pooled.numpy(), lengths.tolist(), left, strict=True):
-        assert frames == max(1, n // width)
-        for t in range(int(frames)):
-            window = clip[:, t * width : min((t + 1) * width, n)]
-            if bands is not None:
-                window = window.reshape(3, -1, 4 // bands, bands).max(-1)
-            np.testing.assert_array_equal(y[:, t], window.max(1))
 
 
 @pytest.mark.parametrize("n_groups", [1, 2, 6])
