@@ -161,9 +161,11 @@ def tiles(n_steps, max_steps, *, stride, halo) -> list[Tile]:
     """
     margin = -(-halo // stride) * stride
     core = (max_steps - 2 * margin) // stride * stride
-    core = max(stride, 8 * margin, core)  # at worst a fifth of the work is spent on overlap
+    core = max(stride, 12 * margin, core)  # at worst a seventh of the work is spent on overlap
     if n_steps <= max(max_steps, core + margin):
         return [Tile(0, n_steps, 0, n_steps)]
+    n_tiles = -(-n_steps // core)
+    core = -(-n_steps // (n_tiles * stride)) * stride  # all alike
     starts = [*range(0, n_steps, core)]
     if n_steps - starts[-1] < stride + margin:
         starts.pop()  # what is left is too short to stand alone

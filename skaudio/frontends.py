@@ -17,6 +17,7 @@ __all__ = ["MFCC", "Chain", "FitLength", "LogMel", "Standardize", "Wave"]
 
 _CHUNK = 1 << 19  # samples of frames that a thread transforms together: 2 MB stay in its cache
 _GPU_CHUNK = 1 << 26  # a GPU wants much at a time
+_LONG = 1 << 20  # samples of a clip whose copy is worth avoiding
 _BANDS = 16  # mel bands worked out together
 _ROWS = 4  # frames; a product of fewer rows rounds otherwise, and a short clip alone has fewer
 _LOG_STEP = math.log(6.4) / 27
@@ -188,27 +189,56 @@ class LogMel(nn.Module):
         return 1 + (lengths - self.n_fft % 2) // self.step
 
     def forward(self, wave, lengths):
-        side = self.n_fft // 2
-        wave = F.pad(wave, (side, side))
-        if self.pad == "reflect":
-            _reflect(wave, lengths.to(wave.device), side)
-        frames = wave.unfold(1, self.n_fft, self.step)
-        n_frames = frames.shape[1]
-        x = wave.new_empty(len(wave), n_frames, len(self.mel))
-        chunk = _GPU_CHUNK if wave.is_cuda else _CHUNK * torch.get_num_threads()
-        chunk = max(1, chunk // self.n_fft)
-        clips = max(1, chunk // n_frames)
-        for part, out in zip(frames.split(clips), x.split(clips), strict=True):
-            for some, bands in zip(part.split(chunk, 1), out.split(chunk, 1), strict=True):
-                bands.copy_(self._mel_power(some * self.window).view_as(bands))
+        n_frames = int(self.output_lengths(torch.tensor(wave.shape[1])))
+        x, done = wave.new_empty(len(wave), n_frames, len(self.mel)), 0
+        for frames in self._frames(wave, lengths):
+            if frames.shape[1]:
+                self._fill(x[:, done : done + frames.shape[1]], frames)
+            done += frames.shape[1]
         x = x.transpose(1, 2)
         x.clamp_(min=1e-10).log10_().mul_(10.0)
         lengths = self.output_lengths(lengths)
         if self.top_db is not None:
-            beyond = ~within(lengths, n_frames, x.device)
-            top = x.masked_fill(beyond[:, None], -torch.inf).amax((1, 2), keepdim=True)
+            heard = x
+            if bool((lengths < n_frames).any()):
+                beyond = ~within(lengths, n_frames, x.device)
+                heard = x.masked_fill(beyond[:, None], -torch.inf)
+            top = heard.amax((1, 2), keepdim=True)
             x = torch.maximum(x, top - self.top_db, out=x)
         return mask(x, lengths), lengths
+
+    def _frames(self, wave, lengths):
+        """Views (B, t, n_fft) of all frames, in order."""
+        n_samples, n_fft, step = wave.shape[1], self.n_fft, self.step
+        if len(wave) > 1 or n_samples < max(_LONG, 4 * (n_fft + step)):
+            yield self._centred(wave, lengths)
+            return
+        # a long clip alone is not copied: only its ends get what is beyond them
+        first = -(-(n_fft // 2) // step)  # frame within the clip
+        last = (n_samples + n_fft // 2 - n_fft) // step + 1  # and the one after these
+        head = wave[:, : first * step + n_fft]
+        yield self._centred(head, torch.tensor([head.shape[1]]))[:, :first]
+        yield wave[:, first * step - n_fft // 2 :].unfold(1, n_fft, step)[:, : last - first]
+        skipped = last - 2 * -(-n_fft // step)
+        tail = wave[:, skipped * step :]
+        yield self._centred(tail, torch.tensor([tail.shape[1]]))[:, last - skipped :]
+
+    def _centred(self, wave, lengths):
+        """Views of the frames whose middles are multiples of the step."""
+        side = self.n_fft // 2
+        wave = F.pad(wave, (side, side))
+        if self.pad == "reflect":
+            _reflect(wave, lengths.to(wave.device), side)
+        return wave.unfold(1, self.n_fft, self.step)
+
+    def _fill(self, x, frames):
+        """Mel bands x (B, t, M) of frames (B, t, n_fft), few at a time."""
+        chunk = _GPU_CHUNK if frames.is_cuda else _CHUNK * torch.get_num_threads()
+        chunk = max(1, chunk // self.n_fft)
+        clips = max(1, chunk // frames.shape[1])
+        for part, out in zip(frames.split(clips), x.split(clips), strict=True):
+            for some, bands in zip(part.split(chunk, 1), out.split(chunk, 1), strict=True):
+                bands.copy_(self._mel_power(some * self.window).view_as(bands))
 
     def _mel_power(self, frames):
         """Mel bands (c t, M) of the power spectrum of windowed frames (c, t, n)."""
@@ -301,15 +331,20 @@ class Standardize(nn.Module):
     def forward(self, x, lengths):
         if self.mean is not None:
             return mask((x - self.mean) / self.scale, lengths), lengths
-        # summed in float64: else the padding of a batch would show in the last digits
         count = (lengths * x.shape[1]).to(x.device)[:, None, None]
-        mean = (x.sum((1, 2), keepdim=True, dtype=torch.float64) / count).float()
+        mean = (_total(x) / count).float()
         x = mask(x - mean, lengths)
-        power = x.square().sum((1, 2), keepdim=True, dtype=torch.float64) / count
-        scale = power.sqrt().float()
+        scale = (_total(x, torch.square) / count).sqrt().float()
         # what is left of a constant after its rounded mean is no signal to be blown up
         flat = scale <= 1e-6 * mean.abs()
         return x.div_(scale.masked_fill(flat, torch.inf)), lengths
+
+
+def _total(x, change=torch.Tensor.float):
+    """Sum over channels and steps (B, 1, 1), of some steps at a time: copies are made of these."""
+    # in float64: else the padding of a batch would show in the last digits
+    parts = x.split(max(1, _LONG // x.shape[1]), 2)
+    return sum(change(part).sum((1, 2), keepdim=True, dtype=torch.float64) for part in parts)
 
 
 class FitLength(nn.Module):

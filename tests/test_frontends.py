@@ -100,6 +100,25 @@ def test_chunks_do_not_show(settings, chunk, monkeypatch):
         np.testing.assert_allclose(x, y, atol=1e-4)
 
 
+@pytest.mark.parametrize("pad", ["reflect", "constant"])
+@pytest.mark.parametrize(
+    ("n_fft", "hop_length"), [(512, 256), (512, 512), (301, 100), (64, 200), (400, 7)]
+)
+def test_ends_of_a_long_clip_alone_are_those_of_the_whole(n_fft, hop_length, pad, monkeypatch):
+    module = LogMel(**{**PAPER, "n_fft": n_fft, "hop_length": hop_length, "pad": pad})
+    copied, plain = [], module._centred
+    for n_samples in (9000, *range(9797, 9803), 9984):
+        clips = noise(n_samples)
+        (whole,) = run(module, clips)
+        with monkeypatch.context() as patch:
+            patch.setattr(frontends, "_LONG", 1)
+            patch.setattr(module, "_centred", lambda x, n: copied.append(x.shape[1]) or plain(x, n))
+            (found,) = run(module, clips)
+        assert found.shape == whole.shape
+        np.testing.assert_allclose(found, whole, atol=1e-4)
+    assert len(copied) == 16 and max(copied) < 4 * (n_fft + hop_length)
+
+
 @pytest.mark.parametrize("settings", [PAPER, LIBROSA], ids=["paper", "librosa"])
 def test_ragged_batch_equals_alone(settings):
     clips = noise(9000, 1, 5001, 300, 8999)

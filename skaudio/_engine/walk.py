@@ -70,7 +70,7 @@ class Walk:
         # only a clip alone in its batch can be longer than a batch should be
         if wave.shape[1] > max_samples:
             if self.network.halo is not None:
-                return self._tiled(x, max(1, max_samples // self.frontend.step))
+                return self._long(x, max(1, max_samples // self.frontend.step))
             _check_memory(
                 4 * self.network.floats_per_step * x.shape[-1],
                 "needs {} of memory at once, which is not there; pass window_seconds, where the "
@@ -108,12 +108,16 @@ class Walk:
             # torch has another convolution, of other rounding, for one small input; sent as two
             # it takes the one of batches, and features do not tell whether a clip came alone
             x, lengths = x.expand(2, -1, -1), lengths.expand(2)
-        lower = self.precision == "bfloat16"
-        with torch.autocast(x.device.type, torch.bfloat16) if lower else nullcontext():
+        with self._arithmetic(x.device):
             outputs = self.network(x, lengths)
         return [(y[:n_clips].float(), n[:n_clips]) for y, n in outputs]
 
-    def _tiled(self, x, max_steps):
+    def _arithmetic(self, device):
+        lower = self.precision == "bfloat16"
+        return torch.autocast(device.type, torch.bfloat16) if lower else nullcontext()
+
+    def _long(self, x, max_steps):
+        """Run one long clip part by part."""
         n_steps, maps = x.shape[-1], self.network.maps
         streams = self.pooling and pooling.streams(self.pooling)
         if not streams:
@@ -123,17 +127,28 @@ class Walk:
                 "AudioFile segments, or pool by mean, std or max alone",
             )
         sinks = [pooling.Accumulator(self.pooling) if streams else [] for _ in maps]
-        for tile in tiles(n_steps, max_steps, stride=self.network.stride, halo=self.network.halo):
-            part = x[..., tile.start : tile.stop]
-            outputs = self._run_network(part, torch.tensor([part.shape[-1]]))
-            for (y, _), m, sink in zip(outputs, maps, sinks, strict=True):
-                before = tile.start // m.stride
-                stop = None if tile.last == n_steps else tile.last // m.stride - before
-                sink.append(y[..., tile.first // m.stride - before : stop])
+        parts = self._pieces(x) if hasattr(self.network, "pieces") else self._tiles(x, max_steps)
+        for i, y in parts:
+            sinks[i].append(y)
         if streams:
             return torch.cat([sink.result() for sink in sinks], dim=1)
         whole = [torch.cat(sink, dim=-1) for sink in sinks]
         return self._pooled([(y, torch.tensor([y.shape[-1]])) for y in whole])
+
+    def _pieces(self, x):
+        with self._arithmetic(x.device):
+            for i, y in self.network.pieces(x):
+                yield i, y.float()
+
+    def _tiles(self, x, max_steps):
+        n_steps, network = x.shape[-1], self.network
+        for tile in tiles(n_steps, max_steps, stride=network.stride, halo=network.halo):
+            part = x[..., tile.start : tile.stop]
+            outputs = self._run_network(part, torch.tensor([part.shape[-1]]))
+            for i, ((y, _), m) in enumerate(zip(outputs, network.maps, strict=True)):
+                before = tile.start // m.stride
+                stop = None if tile.last == n_steps else tile.last // m.stride - before
+                yield i, y[..., tile.first // m.stride - before : stop]
 
 
 class TooLong(ValueError):

@@ -6,7 +6,16 @@ from torch import nn
 
 from ..frontends import within
 
-__all__ = ["as_image", "channels_last", "conv_max_pool", "max_pool", "new_conv", "pooled_lengths"]
+__all__ = [
+    "as_image",
+    "channels_last",
+    "conv_band_max",
+    "conv_max_pool",
+    "join_channels",
+    "max_pool",
+    "new_conv",
+    "pooled_lengths",
+]
 
 # Numbers of a map of images that are worked out at a time. On a processor 16 MB: larger arrays come
 # from the system anew each time, which costs more than to fill them. And for more filters than 128
@@ -14,6 +23,7 @@ __all__ = ["as_image", "channels_last", "conv_max_pool", "max_pool", "new_conv",
 _GPU_PIECE = 1 << 27
 _PIECE = 1 << 22
 _FILTERS = 128
+_MANY_FILTERS = 512  # of half the precision are faster with bands as channels, place by place
 
 
 class ImageConv(nn.Conv2d):
@@ -206,18 +216,66 @@ def conv_max_pool(conv, x, lengths, width):
     most, n_filters = (_GPU_PIECE, conv.out_channels) if x.is_cuda else (_PIECE, _FILTERS)
     steps, rows = x.shape[2] + 2 * pad - kernel + 1, x.shape[3] + 2 * side - height + 1
     frame = len(x) * min(conv.out_channels, n_filters) * rows
-    piece = max(1, most // (frame * time)) * time
+    windows = steps // time
+    n_pieces = -(-windows // max(1, most // (frame * time)))
+    piece = -(-windows // n_pieces) * time  # all alike: torch has a slow one for small images
     if pad and piece < steps:
         x, pad = _like_image(F.pad(x, (0, 0, pad, pad))), 0
     maps = []
     for filters in zip(conv.weight.split(n_filters), conv.bias.split(n_filters), strict=True):
         pieces = []
-        for start in range(0, steps // time * time, piece):
+        for start in range(0, windows * time, piece):
             part = x[:, :, start : start + piece + kernel - 1]
             y = F.conv2d(part, *filters, padding=(pad, side))
             pieces.append(F.max_pool2d(y, (time, min(bands, rows))))
         maps.append(_joined(pieces, 2))
     return _joined(maps, 1), pooled_lengths(lengths, time)
+
+
+def conv_band_max(conv, x, lengths):
+    """Convolution of spectrograms, then the maximum over all places in frequency.
+
+    Parameters
+    ----------
+    conv : ImageConv
+        Of one input channel and stride 1, padded in time only.
+    x : Tensor of shape (B, F, T)
+        Spectrograms, zero beyond their lengths.
+    lengths : Tensor of shape (B,), int64
+        Number of valid frames of what the convolution returns.
+
+    Returns
+    -------
+    x : Tensor of shape (B, n_filters, T')
+        The maxima.
+    """
+    height = conv.kernel_size[1]
+    places = x.shape[1] - height + 1
+    lower = x.is_cpu and torch.is_autocast_enabled("cpu")
+    if places > 1 and not (lower and conv.out_channels >= _MANY_FILTERS):
+        return conv_max_pool(conv, as_image(x), lengths, (1, places))[0][..., 0]
+    weight, x = channels_last(conv.weight[:, 0].transpose(1, 2)), channels_last(x)
+    padding, top = (0, conv.padding[0]), None
+    for place in range(places):
+        y = F.conv2d(x[:, place : place + height], weight, conv.bias, padding=padding)
+        top = y if top is None else torch.maximum(top, y, out=top)
+    return top.squeeze(2)
+
+
+def join_channels(maps):
+    """Maps one below the other, joined where they lie: channels last.
+
+    Parameters
+    ----------
+    maps : list of Tensor of shape (B, C_i, T)
+        As `TimeConv` returns them.
+
+    Returns
+    -------
+    x : Tensor of shape (B, sum of C_i, T)
+        All channels.
+    """
+    return torch.cat([x.transpose(1, 2) for x in maps], dim=2).transpose(1, 2)
 
 
 def _joined(parts, dim):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..frontends import mask
-from .convolutions import max_pool, new_conv, pooled_lengths
+from .convolutions import join_channels, max_pool, new_conv, pooled_lengths
 from .layers import Map, halo_of, numbered, rectified
 
 __all__ = ["FrameLevel"]
@@ -59,8 +59,8 @@ class FrameLevel(nn.Module):
         maps += [first, second, third]
         self.maps = [maps[layer] for layer in keep]
         self.stride, self.halo = third.stride, halo_of(maps)
-        # unfolded wave, front maps, back maps
-        self.floats_per_step = sum(kernels) / STRIDE + 3 * n_filters * (len(kernels) + 3) / STRIDE
+        # front maps, these joined, and what the back-end makes of them
+        self.floats_per_step = 2 * n_filters * (len(kernels) + 2) / STRIDE
 
     def output_lengths(self, lengths):
         if self.same:
@@ -95,8 +95,7 @@ class FrameLevel(nn.Module):
         front = [self._front(conv, x, lengths) for conv in self.front]
         lengths = front[0][1]
         one, two, three = self.back
-        # joined where they lie: channels last
-        x = one(torch.cat([x.transpose(1, 2) for x, _ in front], dim=2).transpose(1, 2))
+        x = one(join_channels([x for x, _ in front]))
         lengths = lengths - 6
         first = rectified(x, lengths)
         second = rectified(two(first), lengths) + first

@@ -11,6 +11,10 @@ whatever the device of x. Beside that it has
     handles_lengths : bool, whether clips of different length may share a batch
     floats_per_step : float, numbers held at once per input step, for the memory bound
     output_lengths(lengths) : the lengths_l without the data
+
+and may have, for a clip longer than a batch should be,
+
+    pieces(x) : yields (l, frames), the next ones of the l-th kept layer
 """
 
 from dataclasses import dataclass, replace

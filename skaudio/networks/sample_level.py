@@ -1,11 +1,17 @@
 """Sample-level CNN on the wave (Lee et al. 2017, arXiv:1703.01789) in Pons & Serra's size."""
 
+import torch
+import torch.nn.functional as F
 from torch import nn
 
 from .convolutions import max_pool, new_conv, pooled_lengths
 from .layers import Map, halo_of, numbered, rectified
 
 __all__ = ["SampleLevel"]
+
+# Numbers of a map that `SampleLevel.pieces` works out at a time: 8 MB on a processor.
+_GPU_PIECE = 1 << 27
+_PIECE = 1 << 21
 
 
 class SampleLevel(nn.Module):
@@ -53,3 +59,56 @@ class SampleLevel(nn.Module):
             x, lengths = max_pool(conv(every[-1][0]), every[-1][1], 3)
             every.append((rectified(x, lengths), lengths))
         return [every[layer] for layer in self.keep]
+
+    def pieces(self, x):
+        """Maps of one clip, of which but a few frames are held at a time.
+
+        Parameters
+        ----------
+        x : Tensor of shape (1, 1, T)
+            The wave.
+
+        Yields
+        ------
+        position : int
+            Place in ``keep``.
+        frames : Tensor of shape (1, n_filters, t)
+            The next ones of that layer.
+        """
+        size = max(3, (_GPU_PIECE if x.is_cuda else _PIECE) // self.convs[0].out_channels)
+        blocks, n_frames = [_Block(conv, size) for conv in self.convs[1:]], x.shape[2] // 3
+        for start in range(0, n_frames, size):
+            stop = min(start + size, n_frames)
+            below, every = self.convs[0](x[:, :, 3 * start : 3 * stop]), []
+            for block in blocks:
+                frames, below = block(below, last=stop == n_frames)
+                every.append(frames)
+            every.append(F.relu_(below))
+            for position, layer in enumerate(self.keep):
+                if every[layer].shape[2]:
+                    yield position, every[layer]
+
+
+class _Block:
+    """[ReLU, convolution, pooling] of frames that come piece by piece."""
+
+    def __init__(self, conv, size):
+        self.conv, self.size, self.waiting, self.silent = conv, size, None, True
+
+    def __call__(self, x, last):
+        """Rectified frames of this piece, and those above which are now known."""
+        x = x.transpose(1, 2)  # as frames lie in memory: channels last
+        if self.waiting is None:
+            self.waiting = x.new_zeros(1, 1, x.shape[2])  # before the clip, as beyond it
+        begin, end = self.waiting.shape[1], self.waiting.shape[1] + x.shape[1]
+        known = x.new_empty(1, end + 1, x.shape[2])
+        known[:, :begin], known[:, end:] = self.waiting, 0.0
+        frames = torch.clamp_min(x, 0.0, out=known[:, begin:end]).transpose(1, 2)
+        n = end - 2 + last  # frames with a neighbour on either side
+        n = n if last and self.silent and n < 3 else n // 3 * 3  # in whole windows
+        if n < (1 if last else max(3, self.size - 3)):  # small convolutions are slow ones
+            self.waiting = known[:, :end]
+            return frames, frames[:, :, :0]
+        self.waiting, self.silent = known[:, n:end], False
+        y = self.conv(known[:, : n + 2].transpose(1, 2))[:, :, 1:-1]
+        return frames, max_pool(y, torch.tensor([n]), 3)[0]

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import nn
 
-from .convolutions import as_image, conv_max_pool, new_conv
+from .convolutions import conv_band_max, new_conv
 from .layers import Map, numbered
 
 __all__ = ["SingleLayer"]
@@ -40,5 +40,4 @@ class SingleLayer(nn.Module):
 
     def forward(self, x, lengths):
         (lengths,) = self.output_lengths(lengths)
-        x, _ = conv_max_pool(self.conv, as_image(x), lengths, (1, x.shape[1]))
-        return [(F.relu_(x[..., 0]), lengths)]
+        return [(F.relu_(conv_band_max(self.conv, x, lengths)), lengths)]

@@ -4,11 +4,10 @@ The front-end of Pons et al. 2017 (arXiv:1711.02520) with random weights, as in
 Pons & Serra (arXiv:1805.00237).
 """
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .convolutions import as_image, conv_max_pool, new_conv
+from .convolutions import conv_band_max, join_channels, new_conv
 from .layers import Map, halo_of
 
 __all__ = ["TimbralTemporal"]
@@ -74,9 +73,7 @@ class TimbralTemporal(nn.Module):
         return [(F.relu_(run[block](x, lengths)), lengths) for block in self.blocks]
 
     def _timbre(self, x, lengths):
-        image, all_bands = as_image(x), (1, x.shape[1])
-        maps = [conv_max_pool(conv, image, lengths, all_bands)[0] for conv in self.timbral]
-        return torch.cat(maps, dim=1)[..., 0]
+        return join_channels([conv_band_max(conv, x, lengths) for conv in self.timbral])
 
     def _rhythm(self, x, lengths):
         series = x.mean(1, keepdim=True)
@@ -84,7 +81,7 @@ class TimbralTemporal(nn.Module):
         for conv in self.temporal:
             before = (conv.kernel_size[0] - 1) // 2  # the odd one goes to the right
             maps.append(conv(F.pad(series, (before, conv.kernel_size[0] - 1 - before))))
-        return torch.cat(maps, dim=1)
+        return join_channels(maps)
 
 
 def _block_map(block, counts, shapes, width):

@@ -90,10 +90,8 @@ def test_tiles_do_not_show(design, pooling, rng, monkeypatch):
     ).fit(clips)
     vectors, frames = cnn.transform(clips), cnn.transform_frames(clips)
     tiled = []
-    plain = walk.Walk._tiled
-    monkeypatch.setattr(
-        walk.Walk, "_tiled", lambda self, x, n: tiled.append(x) or plain(self, x, n)
-    )
+    plain = walk.Walk._long
+    monkeypatch.setattr(walk.Walk, "_long", lambda self, x, n: tiled.append(x) or plain(self, x, n))
     cnn.set_params(batch_size=8.0)
     # a quantile may be close to zero, and rounds as the map that it is taken of
     assert_same(cnn.transform(clips), vectors, axis=None if "quantiles" in pooling else 0)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from skaudio._engine import weights
 from skaudio.networks import convolutions
-from skaudio.networks.convolutions import conv_max_pool, max_pool, new_conv
+from skaudio.networks.convolutions import conv_band_max, conv_max_pool, max_pool, new_conv
 from skaudio.networks.layers import draw
 
 
@@ -45,6 +45,27 @@ def test_pieces_of_a_large_map_do_not_show(n_in, padding, width, n_steps, monkey
         found, lengths = conv_max_pool(conv, x, torch.tensor([after, after]), width)
         assert lengths.tolist() == [max(1, after // width[0])] * 2
         torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("height", [12, 11, 4])
+@pytest.mark.parametrize("padding", [0, 2])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("many", [1, 100])
+def test_maximum_over_all_places_in_frequency(height, padding, precision, many, monkeypatch):
+    monkeypatch.setattr(convolutions, "_MANY_FILTERS", many)  # 7 are many, or few
+    conv = new_conv(1, 7, (5, height), padding=(padding, 0))
+    draw(conv, torch.Generator().manual_seed(0))
+    conv.bias.data += 0.5
+    x = torch.randn(2, 12, 40, generator=torch.Generator().manual_seed(1))
+    x[1, :, 30:] = 0.0
+    expected = F.conv2d(x.transpose(1, 2)[:, None], conv.weight, conv.bias, padding=(padding, 0))
+    lengths = torch.tensor([36, 26]) + 2 * padding
+    lower = precision == torch.bfloat16
+    with torch.inference_mode(), torch.autocast("cpu", precision, enabled=lower):
+        found = conv_band_max(conv, x, lengths)
+    assert found.dtype == precision
+    rounding = {"rtol": 0.01, "atol": 0.02} if lower else {}
+    torch.testing.assert_close(found.float(), expected.detach().amax(3), **rounding)
 
 
 def test_loaded_kernels_lie_channels_last():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from skaudio import RandomCNNTransformer
+from skaudio.networks import sample_level
 from skaudio.networks.sample_level import SampleLevel
 from tests.by_hand import RATE, assert_means, conv, kernels_and_biases, max_pool, noise, relu
 
@@ -70,3 +71,24 @@ def test_keep_runs_only_what_is_needed():
     network, outputs = run(729, keep=(2,))
     assert len(network.convs) == 3
     assert [x.shape[-1] for x, _ in outputs] == [27]
+
+
+@pytest.mark.parametrize("keep", [range(7), (0,), (2, 5), (6, 1)])
+@pytest.mark.parametrize("size", [3, 5, 27, 1000])
+def test_pieces_are_those_of_the_whole(monkeypatch, keep, size):
+    # "same" padding at the two ends alone, pooling windows in step, a last window cut short
+    monkeypatch.setattr(sample_level, "_PIECE", 2 * size)
+    network = SampleLevel(2, [*keep])
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        parameter.data.normal_(generator=generator)
+    for n_samples in (3, 8, 12, 26, 100, 729, 2186, 2187, 3000, 20_000):
+        wave = torch.randn(1, 1, n_samples, generator=generator)
+        with torch.no_grad():
+            expected = network(wave, torch.tensor([n_samples]))
+            pieces = [[] for _ in keep]
+            for position, frames in network.pieces(wave):
+                pieces[position].append(frames)
+        assert max(len(some) for some in pieces) == 1 or n_samples > 3 * size
+        for some, (frames, _) in zip(pieces, expected, strict=True):
+            torch.testing.assert_close(torch.cat(some, dim=2), frames, rtol=1e-5, atol=1e-5)
