@@ -1,6 +1,7 @@
 """Walk clips through rooms 2 to 5: batches, front-end, network, pooling."""
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import torch
 
 from .. import pooling
 from ..audio import ClipError
-from ..batching import batches
+from ..batching import Batch, batches
 from .device import resolve_device
 from .walk import TooLong
 
@@ -166,22 +167,54 @@ def _run_shard(walk, clips, run, number=0):
     max_samples = walk.max_samples(run.batch_size, device)
     failures, seen = run.new_failures(), 0
     ragged = walk.network.handles_lengths
-    for wave, lengths, index in batches(clips, max_samples, ragged=ragged, failures=failures):
-        try:
-            values = walk(wave.to(device), lengths, max_samples)
-        except TooLong as error:  # such a clip is alone in its batch
-            _fail(ClipError(clips.rows[index[0]], clips.name(index[0]), str(error)), failures)
-            continue
-        if walk.pooling:
-            values = [*values.cpu().numpy()]
-        else:
-            values, n_frames = values[0].cpu().numpy(), values[1].tolist()
-            # copies: views would keep whole batches, padding included, alive
-            values = [frames[:, :n].T.copy() for frames, n in zip(values, n_frames, strict=True)]
-        index, values, lengths = _finite(clips, index, values, lengths.tolist(), failures)
-        yield Part(index, values, lengths, [] if failures is None else failures[seen:])
-        seen = len(failures or ())
+    for whole in batches(clips, max_samples, ragged=ragged, failures=failures):
+        waiting = [whole]
+        while waiting:
+            batch = waiting.pop()
+            try:
+                values = _walked(walk, batch, max_samples, device)
+            except TooLong as error:  # such a clip is alone in its batch
+                (i,) = batch.index
+                _fail(ClipError(clips.rows[i], clips.name(i), str(error)), failures)
+                continue
+            if values is None:
+                waiting += _halves(batch)
+                continue
+            part = _finite(clips, batch.index, values, batch.lengths.tolist(), failures)
+            yield Part(*part, [] if failures is None else failures[seen:])
+            seen = len(failures or ())
     yield Part([], [], [], [] if failures is None else failures[seen:])
+
+
+def _walked(walk, batch, max_samples, device):
+    """Values of each clip of a batch; None if the GPU has no memory for so many at once."""
+    with suppress(torch.OutOfMemoryError):
+        values = walk(batch.wave.to(device), batch.lengths, max_samples)
+        if walk.pooling:
+            return [*values.cpu().numpy()]
+        frames, n_frames = values[0].cpu().numpy(), values[1].tolist()
+        # copies: views would keep whole batches, padding included, alive
+        return [clip[:, :n].T.copy() for clip, n in zip(frames, n_frames, strict=True)]
+    # from here on the failed attempt holds no tensor
+    if len(batch.index) > 1:
+        warnings.warn(
+            f"{device.type} memory is too small for batches of {batch.wave.numel()} samples; they "
+            "are halved, which costs time and changes nothing else; pass a lower batch_size",
+            stacklevel=2,
+        )
+        return None
+    shorter = min(max_samples, batch.wave.shape[1]) // 2
+    if walk.network.halo is None or shorter < walk.sample_rate:
+        raise TooLong(
+            f"does not fit into the memory of device {device}; pass window_seconds, where the "
+            "extractor has it, or device='cpu'"
+        )
+    return _walked(walk, batch, shorter, device)
+
+
+def _halves(batch):
+    middle = len(batch.index) // 2
+    return [Batch(*(some[half] for some in batch)) for half in (slice(middle, None), slice(middle))]
 
 
 def _fail(error, failures):

@@ -57,7 +57,7 @@ class Saveable:
             If a parameter or an attribute is neither a number, text or array, nor a list,
             tuple or dict of such; or if the class is not one of skaudio.
         ValueError
-            If an array holds NaN or infinity.
+            If an array holds NaN or infinity, or does not fit parameters changed since `fit`.
         ImportError
             If safetensors is not installed.
 
@@ -157,6 +157,12 @@ def save(estimator, folder):
         "versions": _versions(),
         **_encoded_parts(estimator, arrays),
     }
+    try:
+        _check_state(estimator)
+    except ValueError as error:
+        raise ValueError(
+            f"{kind.__name__} cannot be saved: {error}; if parameters changed after fit, fit again"
+        ) from error
     data = safetensors.save(arrays)
     document["sha256"] = hashlib.sha256(data).hexdigest()
     new = folder.with_name(f".{folder.name}.{uuid4().hex}")

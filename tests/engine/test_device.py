@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from skaudio import RandomCNNTransformer, VQTransformer
+from skaudio import RandomCNNTransformer, VQTransformer, Wav2VecTransformer
 from skaudio._engine.device import resolve_device
+from skaudio._engine.walk import Walk
 from skaudio._engine.weights import new_generator
+from skaudio.audio import ClipError
 from skaudio.utils.estimator_checks import check_instances
 from tests.by_hand import noise
 
@@ -90,3 +92,46 @@ def test_batches_are_as_large_as_the_gpu_allows(monkeypatch):
     free //= 8
     assert walk.max_samples(None, gpu) == pytest.approx(most / 8, rel=1e-6)
     assert walk.max_samples(10.0, gpu) == 160_000
+
+
+def crowd(monkeypatch, most):
+    """Let a device have no memory for more than so many samples at once."""
+    plain, sizes = Walk._run_network, []
+
+    def checked(self, x, lengths):
+        if x.shape[0] * x.shape[-1] * self.frontend.step > most:
+            raise torch.OutOfMemoryError("full")
+        sizes.append(len(x))
+        return plain(self, x, lengths)
+
+    monkeypatch.setattr(Walk, "_run_network", checked)
+    return sizes
+
+
+@pytest.mark.parametrize("pooling", ["mean_max", None])
+def test_batches_that_do_not_fit_are_halved(pooling, monkeypatch):
+    clips = noise(9000, 30_000, 8000, 20_000, 8500, 100_000, 120_000)
+    # the one of clips that a batch has and the one of steps that a tile has
+    cnn = RandomCNNTransformer("single", n_filters=8, random_state=0).fit(clips)
+    extract = cnn.transform if pooling else cnn.transform_frames
+    expected = extract(clips)
+    sizes = crowd(monkeypatch, 60_000)
+    with pytest.warns(UserWarning, match="cpu memory is too small for batches of [0-9]+ samples"):
+        found = extract(clips)
+    assert max(sizes) > 1 and len(sizes) > 5
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_clip_that_never_fits_is_named(monkeypatch):
+    clips = noise(9000, 30_000, 8000)
+    extractor = Wav2VecTransformer("tiny", max_epochs=0, random_state=0).fit(clips)
+    expected = extractor.transform(clips)
+    crowd(monkeypatch, 25_000)
+    with pytest.raises(ClipError, match=r"clip 1 .*memory of device cpu"):
+        extractor.transform(clips)
+    extractor.set_params(on_error="skip")
+    with pytest.warns(UserWarning, match="skipped 1 of 3 clips"):
+        found = extractor.transform(clips)
+    assert np.isnan(found[1]).all()
+    np.testing.assert_allclose(found[[0, 2]], expected[[0, 2]], rtol=1e-4, atol=1e-5)

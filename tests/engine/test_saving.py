@@ -315,6 +315,16 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, cnn):
 # --- the folder ----------------------------------------------------------------------------------
 
 
+def test_parameters_changed_since_fit_are_refused(tmp_path, clips):
+    cnn = clone(SAMPLES["vgg"]).fit(clips)
+    for change in ({"pooling": "max"}, {"n_filters": 5}, {"design": "frame_level"}):
+        changed = copy.deepcopy(cnn).set_params(**change)
+        with pytest.raises(ValueError, match=r"cannot be saved: .* changed after fit, fit again"):
+            changed.save(tmp_path / "cnn")
+    assert not [*tmp_path.iterdir()]
+    cnn.set_params(n_jobs=2, batch_size=3.0).save(tmp_path / "cnn")
+
+
 def test_an_earlier_one_is_replaced(folder, cnn, clips):
     cnn.set_params(random_state=1).fit(clips)
     save(cnn, folder)
