@@ -53,14 +53,15 @@ docs: $(VENV)/.installed-docs  ## build the documentation, warnings are errors
 	rm -rf $(GENERATED)
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-# speed as users see it: idle threads wait as they usually do
-bench: $(VENV)/.installed-bench  ## speed, memory, and how they grow
-	env -u OMP_WAIT_POLICY $(BIN)/python benchmarks/speed.py $(ARGS)
-	$(BIN)/python benchmarks/memory.py
-	env -u OMP_WAIT_POLICY $(BIN)/python benchmarks/scaling.py
+# speed as users see it: idle threads wait as they usually do; the last two are about processors
+bench: build/rivals/.installed build/keras/.installed  ## speed beside rivals, memory, growth
+	env -u OMP_WAIT_POLICY build/rivals/bin/python benchmarks/speed.py \
+		--keras build/keras/bin/python $(ARGS)
+	CUDA_VISIBLE_DEVICES= build/rivals/bin/python benchmarks/memory.py
+	env -u OMP_WAIT_POLICY CUDA_VISIBLE_DEVICES= build/rivals/bin/python benchmarks/scaling.py
 
-bench-features: $(VENV)/.installed-bench  ## compare the extractors on the open sets
-	$(BIN)/python benchmarks/compare.py $(ARGS)
+bench-features: build/rivals/.installed  ## compare the extractors and rivals on the open sets
+	build/rivals/bin/python benchmarks/compare.py $(ARGS)
 
 bench-training: $(VENV)/.installed-bench  ## what training without labels is worth, and its speed
 	$(BIN)/python benchmarks/selfsupervised.py $(ARGS)
@@ -78,4 +79,17 @@ $(BIN)/python:
 # One stamp for each extra. It is renewed when the requirements or the exact versions change.
 $(VENV)/.installed-%: setup.cfg pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install -c constraints.txt -e ".[$*]"
+	@touch $@
+
+# Environments of their own: the rivals want older versions than constraints.txt names, except of
+# torch, whose usual build would bring gigabytes for GPUs.
+build/rivals/.installed: setup.cfg benchmarks/requirements.txt
+	$(PYTHON) -m venv build/rivals
+	build/rivals/bin/python -m pip install -e ".[bench]" -r benchmarks/requirements.txt \
+		$(shell grep '^torch==' constraints.txt)
+	@touch $@
+
+build/keras/.installed: benchmarks/requirements-keras.txt
+	$(PYTHON) -m venv build/keras
+	build/keras/bin/python -m pip install -r benchmarks/requirements-keras.txt
 	@touch $@

@@ -70,7 +70,7 @@ def set_threads(n):
     threadpool_limits(n)
 
 
-def product(dtype, size=4096):
+def product(dtype, size=4096, device="cpu"):
     """Make a product of square matrices, the usual measure of what a processor can do.
 
     Parameters
@@ -79,14 +79,21 @@ def product(dtype, size=4096):
         Of the matrices.
     size : int
         Rows.
+    device : str
+        Where to compute.
 
     Returns
     -------
     way : callable
         Multiplies; 2 size^3 operations.
     """
-    a = torch.ones(size, size, dtype=dtype)
-    return lambda: a @ a
+    a = torch.ones(size, size, dtype=dtype, device=device)
+
+    def way():
+        c = a @ a
+        return c[0, 0].item()  # a GPU works on after the call
+
+    return way
 
 
 def convolution(dtype, channels=512, steps=4096):

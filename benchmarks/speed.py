@@ -7,7 +7,9 @@ networks   Networks from wave to features: the designs of Pons & Serra in the pa
            the default, and wav2vec with random weights, on a clip of 29 s of music (emotify_genres)
            for each thread; beside plain torch modules and, where --keras names its Python, Keras,
            which is given the spectrogram. Limit: the arithmetic at the rate of a product.
-mfcc       120 features of clips of 5 s at 12 kHz in memory. Limit: the bare Fourier transforms.
+gpu        Two large networks on a GPU, if there is one, and how far features then are from those
+           of the processor. Limit: the arithmetic at the rate of a product there, in bfloat16.
+mfcc       120 features of clips at 12 kHz in memory. Limit: the bare Fourier transforms.
 files      From sound files to MFCCs; beside them other features. Limit: decoding and resampling.
 training   A step of `Wav2VecTransformer.fit`. Limit: arithmetic of its forward pass.
 elm        `ELMClassifier.fit`. Limit: its arithmetic at the rate of a product in float64.
@@ -37,6 +39,7 @@ import numpy as np
 import torch
 import train_speed
 from _rows import kept_rows, write_rows
+from _speed_report import COLUMNS, LOWER, OURS, PLAIN, plot, report, works
 from _timing import Timing, convolution, in_turn, product, set_threads
 from compare import about
 from joblib import Parallel, delayed
@@ -51,12 +54,16 @@ from skaudio import (
     read_audio,
 )
 from skaudio.networks.contrastive import Prediction
-from skaudio.plotting._style import COLOURS, new_panels
 
-COLUMNS = ("question", "work", "threads", "way", "median", "low", "high", "limit")
-OURS, LOWER, PLAIN = "skaudio", "skaudio, bfloat16", "plain torch"
-FULL = {"seconds": 29, "clips": 400, "each": 20, "elm": (60_000, 784, 2000), "short": 10_000}
-QUICK = {"seconds": 3, "clips": 4, "each": 200, "elm": (500, 20, 50), "short": 50}
+FULL = {
+    "seconds": 29,
+    "many": 64,
+    "clips": 400,
+    "each": 20,
+    "elm": (60_000, 784, 2000),
+    "short": 10_000,
+}
+QUICK = {"seconds": 3, "many": 3, "clips": 4, "each": 200, "elm": (500, 20, 50), "short": 50}
 GEMM = 4096  # rows of the matrices
 KERAS = (
     "vgg",
@@ -89,10 +96,11 @@ def main():
                     rows.append(dict(zip(COLUMNS, values, strict=True)))
                     print(*values[:4], *(f"{value:.3g}" for value in values[4:]), flush=True)
     write_rows(path, COLUMNS, rows)
-    text = "\n".join([*about(), *_report(_works(rows))]) + "\n"
+    rows.sort(key=lambda row: [*QUESTIONS].index(row["question"]))
+    text = "\n".join([*about(), *report(works(rows))]) + "\n"
     print(text)
     (args.out / "speed.md").write_text(text, encoding="utf-8")
-    _plot(_works(rows)).savefig(args.out / "speed.png", dpi=120)
+    plot(works(rows)).savefig(args.out / "speed.png", dpi=120)
 
 
 def _arguments():
@@ -102,6 +110,8 @@ def _arguments():
                         help="what to measure; other rows of an earlier run stay")  # fmt: skip
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--keras", help="a Python that has requirements-keras.txt")
+    parser.add_argument("--gpu", default="cuda" if torch.cuda.is_available() else None,
+                        help="the device of the question gpu")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to try the script")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
@@ -133,7 +143,10 @@ def _rate(way, amount):
 def _networks(threads, args):
     seconds, paper = args.sizes["seconds"], {"fixed_length": None, "random_state": 0}
     drawn = {"max_epochs": 0, "random_state": 0, "pooling": "mean"}
-    extractors = {"vgg 64, the default": RandomCNNTransformer(random_state=0)}
+    extractors = {
+        "vgg 64, the default": RandomCNNTransformer(random_state=0),
+        f"the same, {args.sizes['many']} clips": RandomCNNTransformer(random_state=0),
+    }
     for design in KERAS:
         cnn = RandomCNNTransformer.from_paper(design, 60 if args.quick else 3585, **paper)
         extractors[f"{design} {cnn.n_filters}"] = cnn
@@ -142,10 +155,10 @@ def _networks(threads, args):
         "kmeans", size="tiny" if args.quick else "base", **drawn
     )
     for name, extractor in extractors.items():
-        files = _sets.load("emotify_genres").data[: 40 * threads : 40]
-        n_samples = seconds * extractor.sample_rate
-        clips = [np.resize(read_audio(file, extractor.sample_rate), n_samples) for file in files]
-        lower = copy.deepcopy(extractor.fit(clips)).set_params(precision="bfloat16")
+        n_clips = args.sizes["many"] if name.startswith("the same") else threads
+        clips = _music(n_clips, seconds, extractor.sample_rate)
+        extractor.set_params(device="cpu").fit(clips)
+        lower = copy.deepcopy(extractor).set_params(precision="bfloat16")
         front, plain = _front_end(extractor), _plain.plain(extractor)
         wave = torch.from_numpy(np.stack(clips))
         with FlopCounterMode(display=False) as counter:
@@ -156,16 +169,48 @@ def _networks(threads, args):
             PLAIN: lambda plain=plain, front=front, wave=wave: plain(front(wave)),
         }
         timings, rate = _with_product(ways, torch.float32, args)
-        if args.keras and name.split()[0] in KERAS and "default" not in name:
+        if args.keras and name.split()[0] in KERAS and extractor.pooling == "mean":
             timings["Keras"] = _keras(args.keras, extractor, front(wave), threads)
         yield name, timings, counter.get_total_flops() / rate
 
 
-def _with_product(ways, dtype, args, **options):
+def _music(n_clips, seconds, sample_rate):
+    """Return clips of one length, from the beginnings of so many files."""
+    files = _sets.load("emotify_genres").data
+    clips = [read_audio(file, sample_rate) for file in files[:: len(files) // n_clips][:n_clips]]
+    return [np.resize(clip, seconds * sample_rate) for clip in clips]
+
+
+def _with_product(ways, dtype, args, device="cpu", **options):
     """Timings of ways, and operations a second of a product that took turns with them."""
     n = GEMM // 8 if args.quick else GEMM
-    timings = in_turn({**ways, "product": product(dtype, n)}, **options)
+    timings = in_turn({**ways, "product": product(dtype, n, device)}, **options)
     return timings, 2 * n**3 / timings.pop("product").median
+
+
+def _gpu(threads, args):
+    if args.gpu is None or threads < max(args.threads):
+        return
+    drawn = {"device": args.gpu, "random_state": 0, "pooling": "mean"}
+    cuda = args.gpu.startswith("cuda")
+    card = torch.cuda.get_device_name(args.gpu) if cuda else args.gpu
+    size = "tiny" if args.quick else "large"
+    n_filters = 10 if args.quick else 717
+    for name, extractor in {
+        f"vgg {n_filters}": RandomCNNTransformer(n_filters=n_filters, **drawn),
+        f"wav2vec {size}": Wav2VecTransformer(size, max_epochs=0, **drawn),
+    }.items():
+        clips = _music(args.sizes["many"], args.sizes["seconds"], extractor.sample_rate)
+        found = extractor.fit(clips).transform(clips[:1])
+        lower = copy.deepcopy(extractor).set_params(precision="bfloat16")
+        here = copy.deepcopy(extractor).set_params(device="cpu")
+        with FlopCounterMode(display=False) as counter:
+            expected = here.transform(clips[:1])
+        apart = np.abs(found - expected).max() / np.abs(expected).max()
+        ways = {OURS: partial(extractor.transform, clips), LOWER: partial(lower.transform, clips)}
+        timings, rate = _with_product(ways, torch.bfloat16, args, args.gpu)
+        work = f"{name}, {len(clips)} clips on {card}; {apart:.1e} apart from the processor"
+        yield work, timings, len(clips) * counter.get_total_flops() / rate
 
 
 def _front_end(extractor):
@@ -195,13 +240,22 @@ def _keras(python, extractor, x, threads):
 
 def _mfcc(threads, args):
     files = _sets.load("esc10").data[: args.sizes["clips"]]
-    waves = [read_audio(file, 12000) for file in files]
-    n_samples = min(map(len, waves))
-    waves = [wave[:n_samples] for wave in waves]
-    every, mfcc = np.stack(waves), MFCCTransformer(sample_rate=12000).fit(waves)
+    sounds = [read_audio(file, 12000) for file in files]
+    n_samples = min(map(len, sounds))
+    music = _music(args.sizes["many"], args.sizes["seconds"], 12000)
     pool = Parallel(n_jobs=threads)
+    for name, waves in (
+        (f"{len(files)} clips of esc10 in memory", [wave[:n_samples] for wave in sounds]),
+        (f"{len(music)} clips of {args.sizes['seconds']} s in memory", music),
+    ):
+        yield name, *_cepstra(waves, pool)
+
+
+def _cepstra(waves, pool):
+    """Timings of MFCCs of waves of one length, and the time of their bare transforms."""
+    every, mfcc = np.stack(waves), MFCCTransformer(sample_rate=12000, device="cpu").fit(waves)
     frames = torch.randn(256, mfcc.n_fft)
-    n_frames = len(waves) * (1 + n_samples // mfcc.hop_length)
+    n_frames = len(waves) * (1 + every.shape[1] // mfcc.hop_length)
     ways = {
         OURS: partial(mfcc.transform, waves),
         "librosa, loop": lambda: [_librosa_mfcc(wave) for wave in waves],
@@ -212,8 +266,7 @@ def _mfcc(threads, args):
     if find_spec("python_speech_features"):
         ways["python_speech_features"] = lambda: [_speech_mfcc(wave) for wave in waves]
     timings = in_turn(ways)
-    limit = timings.pop("transforms").median
-    yield f"{len(waves)} clips of esc10 in memory", timings, limit
+    return timings, timings.pop("transforms").median
 
 
 def _librosa_mfcc(wave):
@@ -237,10 +290,12 @@ def _files(threads, args):
     for name, native in (("esc10", 44100), ("fsdd", 8000)):
         files = [*map(str, _sets.load(name).data)]
         some = files[: 4 if args.quick else 300 if name == "fsdd" else None]
-        mfcc = MFCCTransformer(sample_rate=12000).fit(some)
+        mfcc = MFCCTransformer(sample_rate=12000, device="cpu").fit(some)
         yield f"{len(some)} files of {name}", *_decoding(mfcc, some, {})
         some = some[:: args.sizes["each"]]
-        rivals = _rivals.rivals(native) | {"vgg": RandomCNNTransformer(random_state=0)}
+        rivals = _rivals.rivals(native) | {
+            "vgg": RandomCNNTransformer(random_state=0, device="cpu")
+        }
         rivals.pop("librosa MFCC 22.05 kHz")
         others = {
             title: partial(rival.fit(some).transform, some) for title, rival in rivals.items()
@@ -300,7 +355,7 @@ def _overhead(threads, args):
             "sample_level", n_filters=4, random_state=0
         ),
     }.items():
-        walk = extractor.fit(clips[:1])._walk(extractor.pooling)
+        walk = extractor.set_params(device="cpu").fit(clips[:1])._walk(extractor.pooling)
         most = walk.max_samples(None)
         batches = torch.from_numpy(np.stack(clips)).split(most // 1600)
 
@@ -330,6 +385,7 @@ def _start(threads, args):
 QUESTIONS = {
     "machine": _machine,
     "networks": _networks,
+    "gpu": _gpu,
     "mfcc": _mfcc,
     "files": _files,
     "training": _training,
@@ -337,77 +393,6 @@ QUESTIONS = {
     "overhead": _overhead,
     "start": _start,
 }
-
-
-def _works(rows):
-    """Rows by question, then by work and threads: {(work, threads): {way: row}}."""
-    works = {question: {} for question in QUESTIONS}
-    for row in rows:
-        row = row | {name: float(row[name]) for name in COLUMNS[4:]}
-        works[row["question"]].setdefault((row["work"], row["threads"]), {})[row["way"]] = row
-    return {question: some for question, some in works.items() if some}
-
-
-def _report(works):
-    """Return the lines of all tables."""
-    for question, some in works.items():
-        ways = [*dict.fromkeys(way for rows in some.values() for way in rows)]
-        yield from ("", f"## {question}", "")
-        if question == "machine":
-            yield "| | threads | median | range |"
-            yield "|---|---:|---:|---:|"
-            for (work, threads), rows in some.items():
-                row = rows["rate"]
-                yield f"| {work} | {threads} | {row['median']:.0f} | {_range(row)} |"
-            continue
-        others = [way for way in ways if way != OURS]
-        yield "| | threads | skaudio, s | range | limit / skaudio |" + "".join(
-            f" {way} / skaudio |" for way in others
-        )
-        yield "|---|---:|---:|---:|---:|" + "---:|" * len(others)
-        for (work, threads), rows in some.items():
-            ours = rows[OURS]
-            line = [work, threads, f"{ours['median']:.3g}", _range(ours)]
-            line.append(f"{ours['limit'] / ours['median']:.2f}")
-            for way in others:
-                times = rows[way]["median"] / ours["median"] if way in rows else None
-                line.append("" if times is None else f"{times:.2f}")
-            yield "| " + " | ".join(map(str, line)) + " |"
-
-
-def _range(row):
-    return f"{row['low']:.3g} to {row['high']:.3g}"
-
-
-def _plot(works):
-    """Draw the share of the limit that each way reaches, with the most threads."""
-    shown = ("networks", "mfcc", "files", "training", "elm", "start")
-    lines = []
-    for question in shown:
-        some = works.get(question, {})
-        most = max((threads for _, threads in some), default=None, key=int)
-        for (work, threads), rows in some.items():
-            if threads == most:
-                label = work if question == "networks" else f"{question}: {work}"
-                lines.append((label, {way: r["limit"] / r["median"] for way, r in rows.items()}))
-    (ax,) = new_panels(None, 1, most=1, width=8.5, height=1.2 + 0.42 * len(lines))
-    marked = {OURS: COLOURS[0], LOWER: COLOURS[4], PLAIN: COLOURS[1], "Keras": COLOURS[3]}
-    seen = set()
-    for y, (_, shares) in enumerate(lines):
-        for way, share in shares.items():
-            colour = marked.get(way, COLOURS[6])
-            label = way if way in marked else "others"
-            ax.plot(share, y, "o" if way == OURS else "D", color=colour,
-                    label=None if label in seen else label)  # fmt: skip
-            seen.add(label)
-    ax.set_yticks(range(len(lines)), [label for label, _ in lines])
-    ax.axvline(1, color="black", linewidth=1)
-    ax.set(xlabel="share of the limit (time of the limit / time)", xscale="log")
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.grid(axis="x", which="both", alpha=0.3)
-    ax.invert_yaxis()
-    ax.legend(fontsize=8)
-    return ax.figure
 
 
 if __name__ == "__main__":

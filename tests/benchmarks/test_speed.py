@@ -11,18 +11,8 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "speed.py"
 
 
 def run(folder, *only):
-    command = [
-        sys.executable,
-        SCRIPT,
-        "--quick",
-        "--threads",
-        "1",
-        "--out",
-        folder,
-        "--only",
-        *only,
-    ]
-    subprocess.run(command, check=True)
+    options = ["--quick", "--threads", "1", "--out", folder, "--gpu", "cpu", "--only", *only]
+    subprocess.run([sys.executable, SCRIPT, *options], check=True)
     with (folder / "speed.csv").open(newline="", encoding="utf-8") as file:
         return [*csv.DictReader(file)]
 
@@ -44,7 +34,8 @@ def test_questions_are_answered_one_after_the_other(data_dir, tmp_path):
 @pytest.mark.parametrize(
     ("question", "ways", "n_works"),
     [
-        ("networks", ["skaudio", "skaudio, bfloat16", "plain torch"], 9),
+        ("networks", ["skaudio", "skaudio, bfloat16", "plain torch"], 10),
+        ("gpu", ["skaudio", "skaudio, bfloat16"], 2),  # the processor stands in
         ("training", ["skaudio", "plain torch"], 1),
         ("elm", ["skaudio", "numpy, all rows at once"], 1),
     ],
