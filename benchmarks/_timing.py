@@ -41,6 +41,7 @@ def in_turn(ways, seconds=10.0):
     timings : dict of str to Timing
         Of each function.
     """
+    threads = torch.get_num_threads()
     for way in ways.values():
         way()
     times, begin = {name: [] for name in ways}, time.perf_counter()
@@ -48,7 +49,9 @@ def in_turn(ways, seconds=10.0):
         if rounds >= LEAST and time.perf_counter() - begin > seconds:
             break
         for name, way in ways.items():
+            set_threads(threads)  # numba, for one, sets another number and leaves it
             times[name].append(_timed(way))
+    set_threads(threads)
     return {name: Timing(statistics.median(t), min(t), max(t)) for name, t in times.items()}
 
 

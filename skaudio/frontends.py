@@ -17,7 +17,7 @@ __all__ = ["MFCC", "Chain", "FitLength", "LogMel", "Standardize", "Wave"]
 
 _CHUNK = 1 << 19  # samples of frames that a thread transforms together: 2 MB stay in its cache
 _GPU_CHUNK = 1 << 26  # a GPU wants much at a time
-_LONG = 1 << 20  # samples of a clip whose copy is worth avoiding
+_LONG = 1 << 20  # samples; of longer clips no copy is made where parts do
 _BANDS = 16  # mel bands worked out together
 _ROWS = 4  # frames; a product of fewer rows rounds otherwise, and a short clip alone has fewer
 _LOG_STEP = math.log(6.4) / 27
@@ -210,10 +210,11 @@ class LogMel(nn.Module):
     def _frames(self, wave, lengths):
         """Views (B, t, n_fft) of all frames, in order."""
         n_samples, n_fft, step = wave.shape[1], self.n_fft, self.step
-        if len(wave) > 1 or n_samples < max(_LONG, 4 * (n_fft + step)):
+        alone = len(wave) == 1 and int(lengths[0]) == n_samples
+        if not alone or n_samples < max(_LONG, 4 * (n_fft + step)):
             yield self._centred(wave, lengths)
             return
-        # a long clip alone is not copied: only its ends get what is beyond them
+        # a long clip is not copied: only its ends get what is beyond them
         first = -(-(n_fft // 2) // step)  # frame within the clip
         last = (n_samples + n_fft // 2 - n_fft) // step + 1  # and the one after these
         head = wave[:, : first * step + n_fft]
