@@ -214,8 +214,8 @@ def _growth(rows):
     yield "The slope is that of log seconds over log size at the three largest sizes: 1 for time in"
     yield "proportion, 2 for filters that each read those of the layer below, -1 for cores of which"
     yield "none is wasted. For length, seconds are those of one clip. A clip is decoded whole, so"
-    yield "memory grows with the longest clip (461 MB for two hours, once more while its ends"
-    yield "are mirrored or filled), but not with their number."
+    yield "memory grows with the longest clip (461 MB for two hours, and its spectrogram), but not"
+    yield "with their number."
 
 
 def _shared(rows):
