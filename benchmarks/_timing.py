@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from skaudio.networks.convolutions import channels_last
 
 LEAST, MOST = 3, 9  # rounds
+PAUSE = 0.1  # seconds; threads of other libraries wait busily for a while after their last work
 
 
 class Timing(NamedTuple):
@@ -26,7 +27,7 @@ class Timing(NamedTuple):
     high: float
 
 
-def in_turn(ways, seconds=10.0):
+def in_turn(ways, seconds=8.0):
     """Time functions, one after the other in each round, so that all see the same machine.
 
     Parameters
@@ -50,6 +51,7 @@ def in_turn(ways, seconds=10.0):
             break
         for name, way in ways.items():
             set_threads(threads)  # numba, for one, sets another number and leaves it
+            time.sleep(PAUSE)
             times[name].append(_timed(way))
     set_threads(threads)
     return {name: Timing(statistics.median(t), min(t), max(t)) for name, t in times.items()}
