@@ -29,6 +29,7 @@ import numpy as np
 from _fresh import FatalPath, dask_processes, measure, write_noise
 from _rows import kept_rows, write_rows
 from compare import about
+from matplotlib.ticker import LogLocator
 
 from skaudio import MFCCTransformer
 from skaudio.plotting._style import COLOURS, MARKERS, new_panels
@@ -257,6 +258,8 @@ def _plot(rows):
         if question in ("filters", "cores"):
             ax.set_xticks(sizes, [f"{size:g}" for size in sizes])
             ax.minorticks_off()
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        ax.yaxis.set_major_formatter("{x:g}")
         ax.legend(fontsize=8)
     return axes[0].figure
 

@@ -17,7 +17,7 @@ __all__ = ["MFCC", "Chain", "FitLength", "LogMel", "Standardize", "Wave"]
 
 _CHUNK = 1 << 19  # samples of frames that a thread transforms together: 2 MB stay in its cache
 _GPU_CHUNK = 1 << 26  # a GPU wants much at a time
-_LONG = 1 << 20  # samples; of longer clips no copy is made where parts do
+_LONG = 1 << 20  # samples; what is longer is worked on in parts rather than copied whole
 _BANDS = 16  # mel bands worked out together
 _ROWS = 4  # frames; a product of fewer rows rounds otherwise, and a short clip alone has fewer
 _LOG_STEP = math.log(6.4) / 27
@@ -342,8 +342,8 @@ class Standardize(nn.Module):
 
 
 def _total(x, change=torch.Tensor.float):
-    """Sum over channels and steps (B, 1, 1), of some steps at a time: copies are made of these."""
-    # in float64: else the padding of a batch would show in the last digits
+    """Sum over channels and steps (B, 1, 1)."""
+    # in float64: else the padding of a batch would show in the last digits; torch copies for that
     parts = x.split(max(1, _LONG // x.shape[1]), 2)
     return sum(change(part).sum((1, 2), keepdim=True, dtype=torch.float64) for part in parts)
 

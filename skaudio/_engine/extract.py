@@ -198,8 +198,8 @@ def _walked(walk, batch, max_samples, device):
     # from here on the failed attempt holds no tensor
     if len(batch.index) > 1:
         warnings.warn(
-            f"{device.type} memory is too small for batches of {batch.wave.numel()} samples; they "
-            "are halved, which costs time and changes nothing else; pass a lower batch_size",
+            f"{device.type} memory is too small for batches of this size; they are halved, which "
+            "costs time and changes nothing else; pass a lower batch_size",
             stacklevel=2,
         )
         return None

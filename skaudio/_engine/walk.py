@@ -127,20 +127,22 @@ class Walk:
                 "AudioFile segments, or pool by mean, std or max alone",
             )
         sinks = [pooling.Accumulator(self.pooling) if streams else [] for _ in maps]
-        parts = self._pieces(x) if hasattr(self.network, "pieces") else self._tiles(x, max_steps)
-        for i, y in parts:
+        in_parts = self._pieces if hasattr(self.network, "pieces") else self._tiles
+        for i, y in in_parts(x, max_steps):
             sinks[i].append(y)
         if streams:
             return torch.cat([sink.result() for sink in sinks], dim=1)
         whole = [torch.cat(sink, dim=-1) for sink in sinks]
         return self._pooled([(y, torch.tensor([y.shape[-1]])) for y in whole])
 
-    def _pieces(self, x):
+    def _pieces(self, x, max_steps):
+        """Frames of each map, as a network that can do so works them out piece by piece."""
         with self._arithmetic(x.device):
-            for i, y in self.network.pieces(x):
+            for i, y in self.network.pieces(x, max_steps):
                 yield i, y.float()
 
     def _tiles(self, x, max_steps):
+        """Frames of each map, from tiles that overlap."""
         n_steps, network = x.shape[-1], self.network
         for tile in tiles(n_steps, max_steps, stride=network.stride, halo=network.halo):
             part = x[..., tile.start : tile.stop]

@@ -14,7 +14,7 @@ whatever the device of x. Beside that it has
 
 and may have, for a clip longer than a batch should be,
 
-    pieces(x) : yields (l, frames), the next ones of the l-th kept layer
+    pieces(x, max_steps) : yields (l, frames), the next ones of the l-th kept layer
 """
 
 from dataclasses import dataclass, replace

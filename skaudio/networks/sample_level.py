@@ -9,9 +9,7 @@ from .layers import Map, halo_of, numbered, rectified
 
 __all__ = ["SampleLevel"]
 
-# Numbers of a map that `SampleLevel.pieces` works out at a time: 8 MB on a processor.
-_GPU_PIECE = 1 << 27
-_PIECE = 1 << 21
+_PIECE = 1 << 21  # numbers of a map worked out at a time: 8 MB, which a processor keeps near
 
 
 class SampleLevel(nn.Module):
@@ -60,13 +58,15 @@ class SampleLevel(nn.Module):
             every.append((rectified(x, lengths), lengths))
         return [every[layer] for layer in self.keep]
 
-    def pieces(self, x):
+    def pieces(self, x, max_steps):
         """Maps of one clip, of which but a few frames are held at a time.
 
         Parameters
         ----------
         x : Tensor of shape (1, 1, T)
             The wave.
+        max_steps : int
+            Most samples to read at a time.
 
         Yields
         ------
@@ -75,7 +75,9 @@ class SampleLevel(nn.Module):
         frames : Tensor of shape (1, n_filters, t)
             The next ones of that layer.
         """
-        size = max(3, (_GPU_PIECE if x.is_cuda else _PIECE) // self.convs[0].out_channels)
+        size = max(3, max_steps // 3)
+        if x.is_cpu:
+            size = max(3, min(size, _PIECE // self.convs[0].out_channels))
         blocks, n_frames = [_Block(conv, size) for conv in self.convs[1:]], x.shape[2] // 3
         for start in range(0, n_frames, size):
             stop = min(start + size, n_frames)

@@ -117,7 +117,7 @@ def test_batches_that_do_not_fit_are_halved(pooling, monkeypatch):
     extract = cnn.transform if pooling else cnn.transform_frames
     expected = extract(clips)
     sizes = crowd(monkeypatch, 60_000)
-    with pytest.warns(UserWarning, match="cpu memory is too small for batches of [0-9]+ samples"):
+    with pytest.warns(UserWarning, match="cpu memory is too small for batches of this size"):
         found = extract(clips)
     assert max(sizes) > 1 and len(sizes) > 5
     for one, other in zip(found, expected, strict=True):
