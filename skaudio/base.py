@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from . import pooling
 from ._engine import cache, weights
+from ._engine.content import Unidentifiable
 from ._engine.digest import state_digest
 from ._engine.extract import Run, extract
 from ._engine.saving import Saveable
@@ -231,8 +232,13 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         folder = None if self.memory is None else cache.FeatureCache(self.memory).folder
         if folder is None:
             return None
-        # the last two act through the weights, which count themselves
-        digest = state_digest(self, leave_out={*RUNNING_PARAMETERS, "random_state", "checkpoint"})
+        # they act through the weights, which count themselves
+        through_weights = ("random_state", "checkpoint", "callbacks")
+        try:
+            digest = state_digest(self, leave_out={*RUNNING_PARAMETERS, *through_weights})
+        except Unidentifiable as error:
+            warnings.warn(f"features are not cached: {error}", stacklevel=5)
+            return None
         return cache.KeptRows(folder / digest, width)
 
     def _width(self):

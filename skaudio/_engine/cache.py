@@ -1,31 +1,36 @@
 """Features kept on disk, clip by clip, so that none is computed twice."""
 
 import os
-import shutil
+import re
+import stat
 import struct
 import threading
 import warnings
 import zlib
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from ..audio import ClipError
-from .digest import clip_digest
+from .digest import clip_digest, clip_mark
 
 __all__ = ["FeatureCache", "KeptRows"]
 
 _HEADER = struct.Struct("<8s32sQQI")  # mark, clip, samples of the clip, columns, checksum
 _MARK = b"skaudio1"
+_DIGEST = re.compile("[0-9a-f]{32}")  # folders of extractors, and the rows in them
+_UNFINISHED = re.compile(_DIGEST.pattern + r"\.\d+\.\d+")  # rows of processes that write, or died
 
 
 class FeatureCache:
     """The features that extractors with this ``memory`` keep on disk.
 
     A row is kept for each clip, under a digest of the extractor (its class, the parameters
-    that decide about features, its weights, the version of skaudio) and a digest of the
-    clip's content, whatever its file is called. Rows come one file each and are put in place
+    that decide about features, what it learnt, the version of skaudio) and a digest of the
+    clip's content, whatever its file is called. Where a parameter cannot be told from another,
+    as a lambda, nothing is kept and a warning says so. Rows come one file each and are put in place
     in one step, so processes may share a cache; a damaged file is as good as none.
 
     Parameters
@@ -59,20 +64,43 @@ class FeatureCache:
 
     def __len__(self):
         """Number of rows."""
-        return sum(1 for _ in self._files())
+        return sum(1 for _ in self._rows())
 
     @property
     def size(self):
         """Bytes on disk."""
-        return sum(file.stat().st_size for file in self._files())
+        total = 0
+        for row in self._rows():
+            with suppress(FileNotFoundError):  # another process deletes rows meanwhile
+                total += row.stat(follow_symlinks=False).st_size
+        return total
 
     def clear(self):
-        """Delete all rows."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete all rows, and what processes that died have left of some; nothing else."""
+        for row in (*self._rows(), *self._rows(_UNFINISHED)):
+            with suppress(OSError):
+                os.unlink(row.path)
+        for folder in (*self._folders(), self.folder):
+            if folder is not None:
+                with suppress(OSError):  # other files are in there
+                    os.rmdir(folder)
 
-    def _files(self):
-        return () if self.folder is None else self.folder.glob("*/*")
+    def _rows(self, name=_DIGEST):
+        for folder in self._folders():
+            for entry in _entries(folder):
+                if name.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    yield entry
+
+    def _folders(self):
+        folders = () if self.folder is None else _entries(self.folder)
+        return [e.path for e in folders if _DIGEST.fullmatch(e.name) and e.is_dir()]
+
+
+def _entries(folder):
+    """What is in a folder; nothing if it is not there."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return list(entries)
+    return []
 
 
 def _folder(memory):
@@ -140,24 +168,22 @@ class KeptRows:
         ------
         i : int
             Position of a clip.
-        digest : str or None
-            Of its content; None if it cannot be read.
+        identity : object
+            What its content is known by; None if it cannot be read.
         row : (ndarray of shape (n_features,), int) or None
             Its features and its length in samples, if they are kept.
         """
         for i in range(len(clips)):
-            try:
-                digest = clip_digest(clips, i)
-            except (OSError, ClipError):
-                yield i, None, None  # whoever reads the clip next says what is wrong with it
-            else:
-                yield i, digest, self._read(digest)
+            identity = _identity(clips, i)
+            yield i, identity, identity and self._read(identity[1])
 
     def _read(self, digest):
         path = os.path.join(self.folder, digest)
         try:
-            stat = os.stat(path)
-            key = (path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            found = os.stat(path)
+            if not stat.S_ISREG(found.st_mode):
+                return None  # to open a pipe would wait for someone to write into it
+            key = (path, found.st_ino, found.st_size, found.st_mtime_ns)
             row = _recent.get(key)
             if row is None:
                 with open(path, "rb", buffering=0) as file:
@@ -177,21 +203,26 @@ class KeptRows:
             return None
         return np.frombuffer(values, "<f4"), n_samples
 
-    def keep(self, digest, values, n_samples):
+    def keep(self, clips, i, identity, values, n_samples):
         """Keep a row; a full or locked disk is told once and does no further harm.
 
         Parameters
         ----------
-        digest : str or None
-            Of the clip's content. None: nothing is kept.
+        clips : Clips
+            The clips.
+        i : int
+            Position of the clip.
+        identity : object
+            Of the clip before it was decoded. If it is another one by now, nobody knows which
+            content was decoded, and nothing is kept.
         values : ndarray of shape (n_features,), float32
             The features.
         n_samples : int
             Length of the clip.
         """
-        if digest is None or self._warned:
+        if self._warned or identity is None or identity != _identity(clips, i):
             return
-        values = np.ascontiguousarray(values, "<f4").tobytes()
+        digest, values = identity[1], np.ascontiguousarray(values, "<f4").tobytes()
         header = _HEADER.pack(
             _MARK, digest.encode(), n_samples, len(values) // 4, zlib.crc32(values)
         )
@@ -204,8 +235,18 @@ class KeptRows:
             except BaseException:
                 unfinished.unlink(missing_ok=True)
                 raise
+        except IsADirectoryError:
+            return  # someone else's, in the place of this one row
         except OSError as error:
             self._warned = True
             warnings.warn(
                 f"features are not kept: {error}; make room or pass another memory", stacklevel=2
             )
+
+
+def _identity(clips, i):
+    """What the content of a clip is known by: its file's mark and a digest; None if unreadable."""
+    try:
+        return clip_mark(clips, i), clip_digest(clips, i)
+    except (OSError, ClipError):
+        return None  # whoever reads the clip next says what is wrong with it

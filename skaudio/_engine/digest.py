@@ -3,11 +3,25 @@
 import hashlib
 import os
 import time
+from operator import itemgetter
 
 import numpy as np
 
-__all__ = ["clip_digest", "described", "file_digest", "state_digest"]
+from .content import Unidentifiable, content, described
 
+__all__ = ["clip_digest", "clip_mark", "described", "file_digest", "state_digest"]
+
+# attributes that tell of a fit, and decide about no feature
+_DECIDES_NOTHING = {
+    "feature_names_in_",
+    "history_",
+    "loss_curve_",
+    "n_codes_used_",
+    "n_epochs_",
+    "n_features_in_",
+    "n_features_out_",
+    "perplexity_",
+}
 _SETTLED = 2_000_000_000  # ns after which a further change of a file shows in its time stamps
 _MOST_KNOWN = 1 << 17
 _known_files = {}
@@ -33,18 +47,46 @@ def file_digest(path):
     OSError
         If the file cannot be read.
     """
-    stat = os.stat(path)
-    mark = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    mark = _file_mark(path)
     digest = _known_files.get(mark)
     if digest is None:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
         # a file that was written a moment ago may change again within one tick of its clock
-        if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) > _SETTLED:
+        if time.time_ns() - max(mark[-2:]) > _SETTLED:
             if len(_known_files) >= _MOST_KNOWN:
                 _known_files.clear()
             _known_files[mark] = digest
     return digest
+
+
+def _file_mark(path):
+    stat = os.stat(path)
+    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+def clip_mark(clips, i):
+    """What tells, beside the content, that the file of a clip is the one of before.
+
+    Parameters
+    ----------
+    clips : Clips
+        The clips.
+    i : int
+        Position of the clip.
+
+    Returns
+    -------
+    mark : tuple of int or None
+        Place, size and time stamps of its file. None: it comes from no file.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    """
+    file = clips.file(i)
+    return None if file is None else _file_mark(file.path)
 
 
 def clip_digest(clips, i):
@@ -81,34 +123,6 @@ def clip_digest(clips, i):
     return hashlib.sha256(repr((digest, file.start, file.stop)).encode()).hexdigest()[:32]
 
 
-def described(estimator, leave_out=frozenset()):
-    """Class of an estimator and the parameters that decide about its output.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Its nested estimators are described as well.
-    leave_out : set of str
-        Names of parameters that do not count, nested ones (``step__name``) included.
-
-    Returns
-    -------
-    described : list
-        Of text, always the same for equal parameters.
-    """
-    described = [type(estimator).__name__]
-    for name, value in sorted(estimator.get_params().items()):
-        last = name.rpartition("__")[2]
-        if last == "steps" or name in leave_out or last in leave_out:
-            continue  # the steps of a pipeline come one by one as well
-        if hasattr(value, "get_params"):
-            value = type(value).__name__
-        elif callable(value):
-            value = getattr(value, "__qualname__", type(value).__name__)
-        described.append((name, repr(value)))
-    return described
-
-
 def state_digest(estimator, leave_out):
     """Digest of a fitted extractor: its class, its parameters and what it drew or learnt.
 
@@ -123,15 +137,22 @@ def state_digest(estimator, leave_out):
     -------
     digest : str
         32 hexadecimal digits.
+
+    Raises
+    ------
+    Unidentifiable
+        If a parameter or an attribute has no content to be known by.
     """
     from .. import __version__
 
-    digest = hashlib.sha256(repr((__version__, described(estimator, leave_out))).encode())
-    for name, value in sorted(vars(estimator).items()):
-        if not name.endswith("_"):
-            continue
-        for key, array in value.items() if isinstance(value, dict) else [("", value)]:
-            if isinstance(array, np.ndarray) and array.dtype.kind == "f":
-                digest.update(repr((name, key, array.shape)).encode())
-                digest.update(np.ascontiguousarray(array))
-    return digest.hexdigest()[:32]
+    parts = [__version__, described(estimator, leave_out)]
+    nested = ((n, v) for n, v in estimator.get_params().items() if hasattr(v, "get_params"))
+    for owner, part in [("", estimator), *sorted(nested, key=itemgetter(0))]:
+        for name, value in sorted(vars(part).items()):
+            if not name.endswith("_") or name in _DECIDES_NOTHING:
+                continue
+            try:
+                parts.append((owner, name, content(value, nested=None)))
+            except Unidentifiable as error:
+                raise Unidentifiable(f"attribute {name} {error}") from None
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]

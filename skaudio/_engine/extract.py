@@ -117,11 +117,11 @@ def extract(walk, clips, run, min_samples=1, kept=None):
 
 def _with(kept, walk, clips, run):
     """Parts of the result: the rows that are kept first, then the others, kept from now on."""
-    missing, digests, found = [], [], Part([], [], [], [])
-    for i, digest, row in kept.find(clips):
+    missing, identities, found = [], [], Part([], [], [], [])
+    for i, identity, row in kept.find(clips):
         if row is None:
             missing.append(i)
-            digests.append(digest)
+            identities.append(identity)
         else:
             found.index.append(i)
             found.values.append(row[0])
@@ -129,9 +129,10 @@ def _with(kept, walk, clips, run):
     yield found
     if not missing:
         return
-    for part in _parts(walk, clips.take(missing), run):
+    remaining = clips.take(missing)
+    for part in _parts(walk, remaining, run):
         for i, values, length in zip(part.index, part.values, part.lengths, strict=True):
-            kept.keep(digests[i], values, length)
+            kept.keep(remaining, i, identities[i], values, length)
         yield part._replace(index=[missing[i] for i in part.index])
 
 

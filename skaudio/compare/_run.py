@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from numbers import Integral
+from uuid import uuid4
 
 import numpy as np
 from sklearn.base import clone
@@ -12,7 +13,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from .. import __version__
-from .._engine.digest import clip_digest, described
+from .._engine.content import Unidentifiable, described
+from .._engine.digest import clip_digest
 from ..audio import ClipError, Clips
 from ..base import RUNNING_PARAMETERS
 from ._features import Clock, features
@@ -80,7 +82,8 @@ def compare_extractors(
 
     finished : iterable of ComparisonRow, default=()
         Rows of an earlier run, perhaps an interrupted one. Where one has the same
-        configuration it is taken over instead of being worked out again.
+        configuration it is taken over instead of being worked out again. That of parameters
+        without content of their own, such as lambdas, is like no other.
 
     progress : callable, default=None
         Called with a short text at the start of each step.
@@ -208,15 +211,17 @@ def _job(task, digest, extractor, seeded, name, classifier):
         key for key in _seed_parameters(classifier) if classifier.get_params()[key] is not None
     ]
     seeds = task.seeds if seeded or drawn else task.seeds[:1]
-    parts = (
-        digest,
-        described(extractor, leave_out={*RUNNING_PARAMETERS, *seeded}),
-        # of a classifier, such as MLPClassifier, the batch size decides about what it learns
-        described(classifier, leave_out={*RUNNING_PARAMETERS, *drawn} - {"batch_size"}),
-        seeds if seeded or drawn else [],
-        __version__,
-    )
-    key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    try:
+        parts = (
+            digest,
+            described(extractor, leave_out={*RUNNING_PARAMETERS, *seeded}),
+            described(classifier, leave_out={*RUNNING_PARAMETERS, *drawn}),
+            seeds if seeded or drawn else [],
+            __version__,
+        )
+        key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    except Unidentifiable:
+        key = uuid4().hex[:16]  # what cannot be told from another is not taken for another
     return _Job(name, classifier, drawn, seeds, key)
 
 

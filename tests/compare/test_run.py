@@ -3,6 +3,7 @@
 import itertools
 import warnings
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skaudio import AudioFile, MFCCTransformer, RandomCNNTransformer
+from skaudio import AudioFile, ELMClassifier, MFCCTransformer, RandomCNNTransformer
 from skaudio.compare import (
     TunedELM,
     TunedSVM,
@@ -380,6 +381,59 @@ def test_batch_size_of_a_classifier_counts(task, compare):
         network = {"net": MLPClassifier((2,), batch_size=size, max_iter=1)}
         keys |= {compare({"x": MFCC}, task, classifiers=network)[0].configuration}
     assert len(keys) == 2
+
+
+def long(middle):
+    """An array that is shown without its middle."""
+    array = np.zeros(2000)
+    array[1000] = middle
+    return array
+
+
+def scaled(Z, by):
+    """Features times a number, or times numbers that are zero for all but one."""
+    return Z * np.mean(by)
+
+
+def behind(extractor, function, **params):
+    return make_pipeline(extractor, FunctionTransformer(function, **params))
+
+
+SAME_NAMES = {
+    "lambdas": [behind(MFCC, f) for f in (lambda Z: Z, lambda Z: 0 * Z)],
+    "partials": [behind(MFCC, partial(scaled, by=by)) for by in (1, 0)],
+    "keywords": [behind(MFCC, scaled, kw_args={"by": long(middle)}) for middle in (1, 0)],
+}
+
+
+@pytest.mark.parametrize("extractors", SAME_NAMES.values(), ids=SAME_NAMES)
+def test_parameters_of_the_same_name_are_told_apart(extractors, task, compare):
+    first, second = compare(dict(zip("ab", extractors, strict=True)), task)
+    assert first.accuracy > second.accuracy == second.chance  # of features that are all zero
+    (again,) = compare({"b": extractors[1]}, task, finished=[first])
+    assert again.accuracy == second.accuracy
+    assert first.configuration != second.configuration
+
+
+def test_what_cannot_be_told_apart_is_never_taken_over(task, compare, fits):
+    classifiers = {"elm": ELMClassifier(5, activation=lambda Z: np.tanh(Z), random_state=0)}
+    extractors = {"level": behind(MFCC, lambda Z: Z)}
+    rows = compare(extractors, task, classifiers={**classifiers, "spy": SpyClassifier()})
+    again = compare(extractors, task, classifiers={"spy": SpyClassifier()}, finished=rows)
+    assert len(fits) == 16  # twice four folds, fit and predict
+    assert len({row.configuration for row in (*rows, *again)}) == 3
+    machines = [{"elm": ELMClassifier(5, activation=f)} for f in (np.tanh, lambda Z: 0 * Z)]
+    tanh, zero = (compare({"x": MFCC}, task, classifiers=c, draws=1)[0] for c in machines)
+    assert tanh.configuration != zero.configuration
+
+
+def test_functions_with_a_name_are_taken_over(task, compare, fits):
+    extractors = {"level": behind(MFCC, partial(scaled, by=2))}
+    rows = compare(extractors, task, classifiers={"spy": SpyClassifier()})
+    del fits[:]
+    extractors = {"level": behind(MFCC, partial(scaled, by=2))}
+    assert compare(extractors, task, classifiers={"spy": SpyClassifier()}, finished=rows) == rows
+    assert not fits
 
 
 # --- words ---------------------------------------------------------------------------------------

@@ -1,7 +1,13 @@
+import contextlib
+import copy
+import functools
+import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -10,13 +16,24 @@ import joblib
 import numpy as np
 import pytest
 import soundfile
+import torch
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
+from skorch.callbacks import EpochScoring
 
-from skaudio import AudioFile, FeatureCache, MFCCTransformer, RandomCNNTransformer
+from skaudio import (
+    AudioFile,
+    FeatureCache,
+    MFCCTransformer,
+    RandomCNNTransformer,
+    VQTransformer,
+    Wav2VecTransformer,
+    audio,
+)
 from skaudio._engine import digest, extract, walk
 from skaudio._engine.cache import KeptRows
+from skaudio.audio import Clips
 from tests.by_hand import noise
 
 
@@ -105,6 +122,86 @@ def test_what_was_learnt_enters_the_key(tmp_path, paths):
         assert same(kept.fit(X).transform(paths), expected.transform(paths))
 
 
+def gain(by):
+    """An extractor outside the library, with a parameter of its own."""
+    return Gain(by, n_mfcc=4, n_mels=16, n_fft=256, hop_length=128)
+
+
+class Gain(MFCCTransformer):
+    """Takes a function that its features go through."""
+
+    def __init__(self, by=None, n_mfcc=20, n_mels=128, n_fft=2048, hop_length=512, memory=None):
+        super().__init__(n_mfcc=n_mfcc, n_mels=n_mels, n_fft=n_fft, hop_length=hop_length)
+        self.by = by
+        self.memory = memory
+
+    def _frontend(self):
+        frontend = super()._frontend()
+        frontend.register_forward_hook(lambda module, args, out: (self.by(out[0]), out[1]))
+        return frontend
+
+
+def test_a_lambda_is_no_key(tmp_path, paths):
+    for by in (lambda x: 2 * x, lambda x: 3 * x):
+        extractor = gain(by).set_params(memory=tmp_path / "kept").fit(paths)
+        message = r"features are not cached: parameter by is a lambda, .* imported by name"
+        with pytest.warns(UserWarning, match=message) as caught:
+            Z = extractor.transform(paths)
+        assert len(caught) == 1
+        assert Path(caught[0].filename).name == "test_cache.py"
+        assert same(Z, gain(by).fit_transform(paths))
+    assert len(FeatureCache(tmp_path / "kept")) == 0
+
+
+def test_partials_of_a_function_with_a_name_are_keys(tmp_path, paths, computed):
+    for times in (2, 3, 2):
+        by = functools.partial(torch.mul, other=times)
+        extractor = gain(by).set_params(memory=tmp_path / "kept").fit(paths)
+        assert same(extractor.transform(paths), gain(by).fit_transform(paths))
+    assert computed == [4] * 5  # the last found its rows
+
+
+def test_what_training_alone_calls_is_no_key(tmp_path, paths, computed):
+    for _ in range(2):
+        wav2vec = Wav2VecTransformer(max_epochs=0, random_state=0, memory=tmp_path / "kept")
+        wav2vec.set_params(callbacks=[EpochScoring("loss")]).fit(paths).transform(paths)
+    assert computed == [4]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"architecture_": {"activation": "relu"}},
+        {"weights_": {"some": np.arange(3)}},
+        {"table_": ("a", 1)},
+        {"table_": {"a": [np.float32(1)]}},
+    ],
+)
+def test_every_fitted_attribute_enters_the_key(paths, change):
+    extractor = mfcc().fit(paths)
+    before = digest.state_digest(extractor, set())
+    vars(extractor).update(change)
+    assert digest.state_digest(extractor, set()) != before
+
+
+def test_the_architecture_enters_the_key(tmp_path, paths):
+    wav2vec = Wav2VecTransformer(max_epochs=0, random_state=0, memory=tmp_path / "kept")
+    wav2vec.fit(paths).transform(paths)
+    wav2vec.architecture_ = {**wav2vec.architecture_, "log_compression": False}
+    expected = copy.deepcopy(wav2vec).set_params(memory=None).transform(paths)
+    assert same(wav2vec.transform(paths), expected)
+
+
+def test_what_tells_of_a_fit_is_no_key(tmp_path, paths, computed):
+    vq = VQTransformer("ema", n_codes=4, max_epochs=0, random_state=0, memory=tmp_path / "kept")
+    vq.fit(paths[:2]).transform(paths)
+    del computed[:]
+    vq.history_, vq.loss_curve_, vq.n_epochs_ = [{"seconds": 3.0}], [1.0], 1
+    vq.perplexity_, vq.n_codes_used_ = vq.perplexity_ + 1, vq.n_codes_used_ + 1
+    vq.transform(paths)
+    assert computed == []
+
+
 def test_workers_compute_and_the_parent_keeps(tmp_path, paths):
     memory = tmp_path / "kept"
     Z = mfcc(memory=memory, n_jobs=2).fit_transform(paths)
@@ -165,6 +262,77 @@ def test_a_short_clip_is_told_about_also_when_it_is_kept(tmp_path):
             cnn.transform(X)
 
 
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_rows_of_clips_that_were_not_computed_are_never_cached(tmp_path, paths, n_jobs):
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"no sound")
+    loud = np.full(900, 1e17, np.float32)
+    cnn = RandomCNNTransformer("sample_level", n_filters=4, normalize=None, random_state=0)
+    cnn.set_params(memory=tmp_path / "kept", on_error="skip", n_jobs=n_jobs).fit(paths)
+    cnn.weights_ = {name: 2000 * w for name, w in cnn.weights_.items()}  # features overflow
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="(?s)skipped 2 of 6 clips.*broken.*overflow"):
+            Z = cnn.transform([*paths, broken, loud])
+        assert np.isnan(Z).all(axis=1).tolist() == [False] * 4 + [True] * 2
+        assert len(FeatureCache(tmp_path / "kept")) == 4
+
+
+def swapping(monkeypatch, path, content):
+    """A file gets another content when it has been looked up and is not decoded yet."""
+    decode = audio.read_audio
+
+    def swapped(name, *args, **kwargs):
+        if name == path:
+            path.write_bytes(content)
+        return decode(name, *args, **kwargs)
+
+    monkeypatch.setattr(audio, "read_audio", swapped)
+
+
+@pytest.mark.parametrize("settled", [True, False], ids=["settled", "just written"])
+def test_a_file_swapped_before_it_is_decoded_is_not_cached(tmp_path, paths, monkeypatch, settled):
+    if settled:
+        for path in paths:
+            os.utime(path, (1e9, 1e9))
+        later = time.time_ns() + 3_000_000_000
+        monkeypatch.setattr(digest.time, "time_ns", lambda: later)
+    old, new = paths[0].read_bytes(), paths[1].read_bytes()
+    extractor = mfcc(memory=tmp_path / "kept").fit(paths)
+    with monkeypatch.context() as patch:
+        swapping(patch, paths[0], new)
+        extractor.transform(paths)
+    paths[0].write_bytes(old)
+    assert same(extractor.transform(paths), mfcc().fit_transform(paths))
+
+
+def test_files_swapped_by_a_thread_leave_no_wrong_row(tmp_path, paths):
+    contents = [path.read_bytes() for path in paths]
+    extractor, stop = mfcc().fit(paths), threading.Event()
+
+    def swap():
+        for k in itertools.cycle(range(4)):
+            for path, content in zip(paths, contents[k:] + contents[:k], strict=True):
+                fresh = path.with_suffix(".new")
+                fresh.write_bytes(content)
+                os.replace(fresh, path)
+            if stop.wait(0.001):
+                return
+
+    thread = threading.Thread(target=swap)
+    memories = [tmp_path / f"kept{k}" for k in range(40)]
+    thread.start()
+    try:
+        for memory in memories:
+            extractor.set_params(memory=memory).transform(paths)
+    finally:
+        stop.set()
+        thread.join()
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    Z = mfcc().fit_transform(paths)
+    assert all(same(extractor.set_params(memory=m).transform(paths), Z) for m in memories)
+
+
 def test_a_full_disk_is_told_once_and_does_no_harm(tmp_path, paths, monkeypatch):
     def full(self, content):
         raise OSError(28, "No space left on device")
@@ -179,14 +347,15 @@ def test_a_full_disk_is_told_once_and_does_no_harm(tmp_path, paths, monkeypatch)
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
-    rows = KeptRows(tmp_path / "state", 3)
+    rows, clips = KeptRows(tmp_path / "state", 3), Clips(noise(100), 16000)
+    ((i, identity, _),) = rows.find(clips)
 
     def interrupt(*args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        rows.keep("0" * 32, np.zeros(3), 100)
+        rows.keep(clips, i, identity, np.zeros(3), 100)
     assert not [*(tmp_path / "state").iterdir()]
 
 
@@ -247,6 +416,65 @@ def test_size_and_clear(tmp_path, paths):
     assert cache.size > 4 * 4 * 24
     cache.clear()
     assert (len(cache), cache.size) == (0, 0)
+
+
+def test_clear_leaves_files_of_others_alone(tmp_path, paths):
+    folder = tmp_path / "kept" / "skaudio"
+    extractor = mfcc(memory=tmp_path / "kept").fit(paths)
+    extractor.transform(paths)
+    (rows,) = folder.iterdir()
+    others = [folder / "notes.txt", folder / "project" / ("0" * 32), rows / "README"]
+    for path in others:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("not ours")
+    unfinished = rows / f"{'0' * 32}.123.456"  # of a process that was killed
+    unfinished.write_bytes(b"half")
+    cache = FeatureCache(tmp_path / "kept")
+    assert (len(cache), cache.size) == (4, sum(row.stat().st_size for row in rows.glob("?" * 32)))
+    cache.clear()
+    assert (len(cache), cache.size) == (0, 0)
+    assert all(path.read_text() == "not ours" for path in others) and not unfinished.exists()
+    for path in others:
+        path.unlink()
+    (folder / "project").rmdir()
+    cache.clear()
+    assert not folder.exists() and (tmp_path / "kept").exists()
+
+
+def test_rows_are_counted_while_another_process_clears(tmp_path, paths, monkeypatch):
+    mfcc(memory=tmp_path / "kept").fit_transform(paths)
+    cache, scandir = FeatureCache(tmp_path / "kept"), os.scandir
+    (rows,) = cache.folder.iterdir()
+    for vanishing, count in itertools.product((cache.folder, rows), (len, lambda c: c.size)):
+
+        def vanish(path, vanishing=vanishing):
+            entries = list(scandir(path))
+            if Path(path) == vanishing:
+                os.rename(path, tmp_path / "gone")
+            return contextlib.nullcontext(entries)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "scandir", vanish)
+            assert count(cache) in (0, 4)
+        os.rename(tmp_path / "gone", vanishing)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_no_row(tmp_path, paths, make):
+    extractor = mfcc(memory=tmp_path / "kept").fit(paths)
+    Z = extractor.transform(paths)
+    first, *others = sorted((tmp_path / "kept").glob("skaudio/*/*"))
+    for row in (first, others[0]):
+        row.unlink()
+    make(first)
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("opens a pipe, and waits"))
+    signal.alarm(30)
+    assert len(FeatureCache(tmp_path / "kept")) == 2
+    assert same(extractor.transform(paths), Z)
+    signal.alarm(0)
+    assert others[0].is_file()  # the rows after it are cached all the same
+    FeatureCache(tmp_path / "kept").clear()
+    assert first.exists() == first.is_dir()
 
 
 def test_a_new_process_finds_the_rows(tmp_path, paths):
