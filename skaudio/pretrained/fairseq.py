@@ -15,7 +15,7 @@ import pooch
 import torch
 
 from ..datasets import _fetch
-from ._file import RefusedError, load
+from ._file import MAGIC, RefusedError, load
 from ._layout import is_size, layout, parse_layers, shown
 
 __all__ = ["KNOWN", "Checkpoint", "Release", "fetch_checkpoint", "parse_layers", "read_checkpoint"]
@@ -97,6 +97,7 @@ class Release:
     description: str
 
 
+_MAX_BYTES = 1 << 30  # of a published file
 _URL = "https://dl.fbaipublicfiles.com/fairseq/wav2vec"
 KNOWN = {
     name: Release(f"{_URL}/{name}", None, 16000, "MIT", f"arXiv:{paper}", description)
@@ -168,7 +169,14 @@ def fetch_checkpoint(name, *, data_home=None):
         return path
     with _fetch.scratch(path) as folder:
         downloaded = Path(folder, name)
-        _fetch.save(release.url, downloaded)
+        _fetch.save(
+            release.url,
+            downloaded,
+            magic=MAGIC,
+            max_bytes=_MAX_BYTES,
+            what="a checkpoint",
+            remedy="download it by hand and pass its path",
+        )
         if release.sha256 and pooch.file_hash(downloaded) != release.sha256:
             raise OSError(f"the downloaded {name} is not the published one; nothing kept")
         downloaded.replace(path)

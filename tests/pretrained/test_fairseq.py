@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import io
 import os
 import pathlib
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from skaudio.datasets import _fetch
 from skaudio.networks.vq import GumbelQuantizer, KMeansQuantizer
 from skaudio.networks.wav2vec import Wav2Vec
 from skaudio.pretrained import KNOWN, Release, fetch_checkpoint, parse_layers, read_checkpoint
@@ -564,7 +566,7 @@ def test_absurd_layers(layers, tmp_path, monkeypatch):
 @pytest.fixture
 def server(monkeypatch):
     """The host, with a published file ``some.pt`` and its hash."""
-    content = b"a checkpoint" * 1000
+    content = b"PK\3\4" + b"a checkpoint" * 1000
     with serving(content, monkeypatch) as server:
         release = Release(
             f"{server.url}/some.pt", hashlib.sha256(content).hexdigest(), 16000, "", "", "a test"
@@ -588,17 +590,56 @@ def test_download(server, tmp_path):
     [
         ({"cut": 1000}, "could not be downloaded .*; try again later"),
         ({"status": 404}, "could not be downloaded .*404"),
-        ({"content": b"another"}, "the downloaded some.pt is not the published one; nothing kept"),
+        (
+            {"content": b"PK\3\4another"},
+            "the downloaded some.pt is not the published one; nothing kept",
+        ),
+        ({"content": b""}, "what came is not a checkpoint"),
+        ({"content": b"<!doctype html>"}, "what came is not a checkpoint"),
+        ({"headers": [("Content-Type", "text/html; charset=utf-8")]}, "came is an HTML page"),
+        ({"drip": 0.02}, "not complete after 0 minutes"),
     ],
 )
-def test_broken_download_leaves_nothing(server, tmp_path, setting, message):
+def test_broken_download_leaves_nothing(server, tmp_path, setting, message, monkeypatch):
     right = {name: getattr(server, name) for name in setting}
     vars(server).update(setting)
-    with pytest.raises(OSError, match=message):
+    with monkeypatch.context() as patch, pytest.raises(OSError, match=message) as caught:
+        if "drip" in setting:
+            patch.setattr(_fetch, "_MAX_SECONDS", 0.3)
+        fetch_checkpoint("some.pt", data_home=tmp_path)
+    assert not os.listdir(tmp_path / "pretrained")
+    if "published" not in message:
+        assert f"{caught.value}".startswith(f"{server.url}/some.pt could not be downloaded (")
+        assert f"{caught.value}".endswith("or download it by hand and pass its path")
+
+    vars(server).update(right)
+    assert fetch_checkpoint("some.pt", data_home=tmp_path).read_bytes() == server.content
+
+
+def test_download_that_does_not_end(server, tmp_path, monkeypatch):
+    monkeypatch.setattr("skaudio.pretrained.fairseq._MAX_BYTES", 10_000)
+    with pytest.raises(OSError, match="it is larger than 10000 bytes"):
         fetch_checkpoint("some.pt", data_home=tmp_path)
     assert not os.listdir(tmp_path / "pretrained")
 
-    vars(server).update(right)
+
+def test_interrupt_while_waiting_ends_the_download(server, tmp_path, monkeypatch):
+    def interrupted(thread, seconds):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("threading.Thread.join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fetch_checkpoint("some.pt", data_home=tmp_path)
+    assert not os.listdir(tmp_path / "pretrained")
+
+
+def test_download_of_the_format_of_2019(server, tmp_path, monkeypatch):
+    written = io.BytesIO()
+    torch.save({}, written, _use_new_zipfile_serialization=False)
+    server.content = written.getvalue()
+    published = KNOWN["some.pt"]
+    monkeypatch.setitem(KNOWN, "some.pt", Release(published.url, None, 16000, "none", "none", ""))
     assert fetch_checkpoint("some.pt", data_home=tmp_path).read_bytes() == server.content
 
 
