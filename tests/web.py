@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import threading
+import time
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -11,6 +12,8 @@ class Server(http.server.ThreadingHTTPServer):
     content = b""
     status = 200
     cut = 0  # bytes that are promised but never sent
+    headers = ()  # further ones
+    drip = 0.0  # seconds before each byte
     requests = 0
 
     @property
@@ -24,9 +27,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         content = self.server.content
         self.server.requests += 1
         self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(content)))
+        for name, value in (("Content-Length", len(content)), *self.server.headers):
+            self.send_header(name, str(value))
         self.end_headers()
-        self.wfile.write(content[: len(content) - self.server.cut])
+        content = content[: len(content) - self.server.cut]
+        while self.server.drip and content:
+            time.sleep(self.server.drip)
+            self.wfile.write(content[:1])
+            content = content[1:]
+        self.wfile.write(content)
 
     def log_message(self, *args):
         """Keep the test output clean."""
@@ -41,5 +50,6 @@ def serving(content, monkeypatch):
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
+        server.drip = 0.0
         server.shutdown()
         thread.join()

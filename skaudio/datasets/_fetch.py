@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+import threading
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,6 +12,9 @@ import pooch
 
 _HOST = "https://github.com"
 _MANIFESTS = Path(__file__).with_name("manifests")
+# Of an archive; the largest has 42 MB and 3100 files.
+_MAX_ARCHIVE, _MAX_UNPACKED, _MAX_MEMBERS = 100 << 20, 200 << 20, 10_000
+_MAX_SECONDS = 2 * 60 * 60  # of a download
 
 
 def fetch(name, archive, top, *, data_home, download_if_missing, also=()):
@@ -129,7 +133,7 @@ def scratch(target):
         ) from error
 
 
-def save(url, path):
+def save(url, path, *, magic, max_bytes, what, remedy):
     """Download one file, with a progress bar.
 
     Parameters
@@ -137,19 +141,88 @@ def save(url, path):
     url : str
         Its address.
     path : Path
-        Where to write it.
+        Where to write it, in a folder that is removed if this fails.
+    magic : tuple of bytes
+        What such a file may begin with.
+    max_bytes : int
+        More than it has.
+    what : str
+        What it should be, for messages.
+    remedy : str
+        What a user can do if this fails, for messages.
+
+    Raises
+    ------
+    OSError
+        If it does not arrive whole within two hours, or is something else.
     """
+    stop, failures = threading.Event(), []
+
+    def receive():
+        try:
+            _receive(url, path, max_bytes, stop)
+            with open(path, "rb") as file:
+                if not file.read(32).startswith(magic):
+                    raise OSError(f"what came is not {what}")
+        except Exception as error:
+            failures.append(error)
+
+    # a server that sends a byte now and then never times out, so its thread must be left behind
+    thread = threading.Thread(target=receive, daemon=True)
+    thread.start()
     try:
-        pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16)(url, str(path), None)
-    except OSError as error:
-        raise OSError(f"{url} could not be downloaded ({error}); try again later") from error
+        thread.join(_MAX_SECONDS)
+    finally:
+        stop.set()
+    if thread.is_alive():
+        failures.append(TimeoutError(f"not complete after {_MAX_SECONDS / 60:.0f} minutes"))
+    if failures:
+        reason = " ".join(f"{failures[0]}".split())
+        raise OSError(
+            f"{url} could not be downloaded ({reason}); try again later, or {remedy}"
+        ) from failures[0]
+
+
+def _receive(url, path, max_bytes, stop):
+    import requests
+    from tqdm import tqdm
+
+    # of the bytes as they are, so that their number is that of the header
+    plain = {"Accept-Encoding": "identity"}
+    with (
+        requests.get(url, stream=True, timeout=30, headers=plain) as response,
+        open(path, "wb") as file,
+    ):
+        response.raise_for_status()
+        kind, promised = (response.headers.get(f"Content-{x}") for x in ("Type", "Length"))
+        if kind and "html" in kind.lower():
+            raise OSError("what came is an HTML page")
+        total = None if promised is None else int(promised)
+        with tqdm(total=total, unit="B", unit_scale=True) as bar:
+            for chunk in response.iter_content(1 << 16):
+                if stop.is_set() or bar.n > max_bytes:
+                    break
+                file.write(chunk)
+                bar.update(len(chunk))
+        if bar.n > max_bytes:
+            raise OSError(f"it is larger than {max_bytes} bytes")
+        arrived = response.raw.tell()
+        if total is not None and arrived != total:
+            raise OSError(f"{arrived} of {total} bytes arrived")
 
 
 def _download(url, top, expected, folder):
     """Download and unpack next to `folder`; the finished folder is renamed in one step."""
     with scratch(folder) as name:
         archive, unpacked = Path(name, "archive.zip"), Path(name, folder.name)
-        save(url, archive)
+        save(
+            url,
+            archive,
+            magic=(b"PK\3\4",),
+            max_bytes=_MAX_ARCHIVE,
+            what="a zip archive",
+            remedy=f"download it by hand and unpack its folder {top} as {folder}",
+        )
         _unpack(archive, top, expected, unpacked)
         try:
             unpacked.rename(folder)
@@ -159,9 +232,13 @@ def _download(url, top, expected, folder):
 
 
 def _unpack(archive, top, expected, folder):
-    """Unpack the members that the manifest names, and no other, if their contents are right."""
+    """Unpack the members that the manifest names, and no other, if their contents are right.
+
+    The archives are made anew whenever they are asked for and have no lasting hash themselves.
+    """
     try:
         with zipfile.ZipFile(archive) as members:
+            _check_size(members.infolist())
             for name, digest in expected.items():
                 content = members.read(f"{top}/{name}")
                 if hashlib.sha256(content).hexdigest() != digest:
@@ -171,5 +248,15 @@ def _unpack(archive, top, expected, folder):
                 path.write_bytes(content)
     except KeyError:
         raise OSError(f"the downloaded archive lacks {name}; nothing kept") from None
-    except (zipfile.BadZipFile, zlib.error) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise OSError(f"the downloaded archive is damaged ({error}); try again") from error
+
+
+def _check_size(members):
+    """Raise OSError if an archive would fill the disk or the memory; nothing is unpacked for it."""
+    n_bytes = sum(member.file_size for member in members)
+    if len(members) > _MAX_MEMBERS or n_bytes > _MAX_UNPACKED:
+        raise OSError(
+            f"the downloaded archive claims {len(members)} files and {n_bytes} bytes, far more "
+            "than was published; nothing kept"
+        )

@@ -131,6 +131,9 @@ class Wav2Vec(nn.Module):
         Kind of aggregator.
     gru_dim : int
         Width of the recurrent one.
+    gru_recurrent : bool
+        Whether it carries its state from frame to frame. False: every frame starts from a zero
+        state, so that c depends on one frame of z; published networks with a GRU are run so.
     bias : bool
         Whether the aggregator's convolutions have one.
     zero_pad : bool
@@ -161,6 +164,7 @@ class Wav2Vec(nn.Module):
         residual_scale=0.5,
         aggregator="cnn",
         gru_dim=512,
+        gru_recurrent=True,
         bias=True,
         zero_pad=False,
         affine=True,
@@ -170,7 +174,7 @@ class Wav2Vec(nn.Module):
     ):
         super().__init__()
         scale = math.sqrt(residual_scale)
-        self.log_compression = log_compression
+        self.log_compression, self.gru_recurrent = log_compression, gru_recurrent
         at, dim = Map("z"), 1
         # what an encoder layer adds then depends on the length of the whole batch
         self.handles_lengths = not skip_encoder
@@ -297,7 +301,11 @@ class Wav2Vec(nn.Module):
             Output of each layer; the last is c.
         """
         if "gru" in self.aggregator:
-            return [self.aggregator["gru"](z.transpose(1, 2))[0].transpose(1, 2)]
+            frames = z.transpose(1, 2)
+            # a state starts at zero, so frames that must not know each other are sequences of one
+            steps = frames if self.gru_recurrent else frames.reshape(-1, 1, frames.shape[-1])
+            c, _ = self.aggregator["gru"](steps)
+            return [c.reshape(*frames.shape[:2], c.shape[-1]).transpose(1, 2)]
         layers = []
         for block in self.aggregator:
             z, _ = block(z, lengths)

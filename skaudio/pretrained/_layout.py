@@ -1,6 +1,7 @@
 """Convolutions and weights of wav2vec networks, as fairseq writes them and as they are here."""
 
 import ast
+import reprlib
 
 _MAX_TEXT, _MAX_LAYERS, _MAX_SIZE = 2000, 100, 10_000
 
@@ -42,7 +43,7 @@ def parse_layers(layers):
             raise ValueError
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         raise ValueError(
-            f"{layers!r:.60} is no list of up to {_MAX_LAYERS} layers (dim, kernel, stride) "
+            f"{shown(layers)} is no list of up to {_MAX_LAYERS} layers (dim, kernel, stride) "
             f"with numbers from 1 to {_MAX_SIZE}"
         ) from None
     return parsed
@@ -62,6 +63,32 @@ def is_size(value):
         True and False are none.
     """
     return type(value) is int and 0 < value <= _MAX_SIZE
+
+
+class _Shown(reprlib.Repr):
+    maxstring = 60
+
+    def repr_instance(self, x, level):
+        return repr(x) if x is None or isinstance(x, bool | float) else f"a {type(x).__name__}"
+
+
+def shown(value):
+    """Describe a value of a file, whose own words could be endless.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+
+    Returns
+    -------
+    text : str
+        Up to 60 characters.
+    """
+    try:
+        return f"{_Shown().repr(value):.60}"
+    except ValueError:  # a number of thousands of digits
+        return f"a {type(value).__name__}"
 
 
 def _evaluate(node):
@@ -145,7 +172,7 @@ def _pair(theirs, ours, shape, n_biases=None):
     ]
 
 
-def _quantizer_layout(dim, kind, n_codes, n_groups, shared, depth=None, gamma=None):
+def _quantizer_layout(dim, kind, n_codes, n_groups, shared, depth=None, **_):
     theirs, width, n_tables = "vector_quantizer", dim // n_groups, 1 if shared else n_groups
     if kind == "kmeans":
         projection = f"{theirs}.projection"

@@ -6,7 +6,6 @@ unpickler opens it, and everything found in it is checked before it is handed on
 
 import argparse
 import math
-import re
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -16,7 +15,8 @@ import pooch
 import torch
 
 from ..datasets import _fetch
-from ._layout import is_size, layout, parse_layers
+from ._file import MAGIC, RefusedError, load
+from ._layout import is_size, layout, parse_layers, shown
 
 __all__ = ["KNOWN", "Checkpoint", "Release", "fetch_checkpoint", "parse_layers", "read_checkpoint"]
 
@@ -60,10 +60,6 @@ _CHOICES = {
 # Key of the arguments, key of the weights, defaults: fairseq old and new, converted by s3prl.
 _KINDS = (("args", "model", _OLD), ("cfg", "model", _NEW), ("model_cfg", "model_weight", _NEW))
 
-_METERS = [  # running means of the training, in files of 2019: become empty objects
-    type(name, (), {"__module__": "fairseq.meters"})
-    for name in ("AverageMeter", "StopwatchMeter", "TimeMeter")
-]
 _PASS = "pass a complete wav2vec or vq-wav2vec checkpoint of fairseq"
 _CONVERT = (
     "if you trust its origin, convert it where fairseq is installed: "
@@ -101,6 +97,7 @@ class Release:
     description: str
 
 
+_MAX_BYTES = 1 << 30  # of a published file
 _URL = "https://dl.fbaipublicfiles.com/fairseq/wav2vec"
 KNOWN = {
     name: Release(f"{_URL}/{name}", None, 16000, "MIT", f"arXiv:{paper}", description)
@@ -172,7 +169,14 @@ def fetch_checkpoint(name, *, data_home=None):
         return path
     with _fetch.scratch(path) as folder:
         downloaded = Path(folder, name)
-        _fetch.save(release.url, downloaded)
+        _fetch.save(
+            release.url,
+            downloaded,
+            magic=MAGIC,
+            max_bytes=_MAX_BYTES,
+            what="a checkpoint",
+            remedy="download it by hand and pass its path",
+        )
         if release.sha256 and pooch.file_hash(downloaded) != release.sha256:
             raise OSError(f"the downloaded {name} is not the published one; nothing kept")
         downloaded.replace(path)
@@ -206,32 +210,15 @@ def read_checkpoint(path):
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; see skaudio.pretrained.fetch_checkpoint")
     try:
-        values, tensors = _parts(_load(path))
+        values, tensors = _parts(load(path))
         arguments = _arguments(values, tensors)
-        return Checkpoint(arguments, _weights(arguments, tensors))
+        return Checkpoint(arguments, _weights(arguments, tensors, path.stat().st_size))
     except Exception as error:  # of whatever kind a damaged file provokes
-        advice = _CONVERT if isinstance(error, _RefusedError) else _PASS
+        advice = _CONVERT if isinstance(error, RefusedError) else _PASS
         raise ValueError(f"{path} cannot be read: {error}; {advice}") from error
 
 
-# --- the file ------------------------------------------------------------------------------------
-
-
-class _RefusedError(ValueError):
-    """The file holds what only pickle could make, or run."""
-
-
-def _load(path):
-    if path.is_dir():
-        raise ValueError("it is a folder")
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace, *_METERS]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        refused = re.search(r"GLOBAL (\S+)", f"{error}")
-        if refused:
-            raise _RefusedError(f"it holds {refused[1]}, which could run code") from error
-        raise ValueError("it is damaged, or torch.save did not write it") from error
+# --- the arguments -------------------------------------------------------------------------------
 
 
 def _parts(state):
@@ -273,7 +260,7 @@ def _checked(name, value):
         right = isinstance(value, Real) and 0 <= value < math.inf
         value = float(value) if right else value
     if not right:
-        raise ValueError(f"its argument {name} is {value!r:.60}")
+        raise ValueError(f"its argument {name} is {shown(value)}")
     return value
 
 
@@ -291,6 +278,8 @@ def _arguments(values, tensors):
         "residual_scale": values["residual_scale"],
         "aggregator": values["aggregator"],
         "gru_dim": values["gru_dim"],
+        # published, a GRU takes the frames of a clip for clips: each starts from a zero state
+        "gru_recurrent": False,
         "bias": not values["no_conv_bias"],
         "zero_pad": values["agg_zero_pad"],
         "affine": not values["non_affine_group_norm"],
@@ -317,29 +306,31 @@ def _quantizer(values, tensors):
     shared = values["combine_groups"]
     if n_groups > 1 and isinstance(table, torch.Tensor) and table.ndim == 3:
         shared = table.shape[1] == length
-    special = {"gumbel": ("depth", "vq_depth"), "kmeans": ("gamma", "vq_gamma")}[kind]
-    return {
-        "kind": kind,
-        "n_codes": n_codes,
-        "n_groups": n_groups,
-        "shared": shared,
-        special[0]: values[special[1]],
-    }
+    if kind == "gumbel":
+        special = {"depth": values["vq_depth"], "activation": values["activation"]}
+    else:
+        special = {"gamma": values["vq_gamma"]}
+    return {"kind": kind, "n_codes": n_codes, "n_groups": n_groups, "shared": shared, **special}
 
 
-def _weights(arguments, tensors):
-    weights, unknown = {}, {*tensors}
+def _weights(arguments, tensors, n_bytes):
+    """Weights by our names, of a file of so many bytes."""
+    if not all(isinstance(name, str) for name in tensors):
+        raise ValueError("a weight in it has no name")
+    found, unknown = {}, {*tensors}
     for theirs, ours, shape in layout(arguments):
-        weights[ours] = _array(theirs, tensors, shape)
+        found[ours] = theirs, _checked_tensor(theirs, tensors, shape)
         unknown.discard(theirs)
     # a second aggregator, of the targets, which serves the training only
-    unknown = sorted(name for name in unknown if not f"{name}".startswith("project_features."))
+    unknown = sorted(name for name in unknown if not name.startswith("project_features."))
     if unknown:
-        raise ValueError(f"its arguments do not account for {unknown[0]}")
-    return weights
+        raise ValueError(f"its arguments do not account for {unknown[0]:.80}")
+    if sum(tensor.nbytes for _, tensor in found.values()) > n_bytes:
+        raise ValueError("its weights claim to be larger than the file")
+    return {ours: _array(*tensor) for ours, tensor in found.items()}
 
 
-def _array(name, tensors, shape):
+def _checked_tensor(name, tensors, shape):
     tensor = tensors.get(name)
     if tensor is None:
         raise ValueError(f"it lacks {name}")
@@ -349,7 +340,11 @@ def _array(name, tensors, shape):
         raise ValueError(f"{name} is no array of weights")
     if tuple(tensor.shape) != shape:
         raise ValueError(f"{name} is {tuple(tensor.shape)}, not {shape} as its arguments say")
-    array = tensor.detach().float().numpy()
+    return tensor
+
+
+def _array(name, tensor):
+    array = np.array(tensor.detach().float().numpy())  # not part of the file any more
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinity")
     return array

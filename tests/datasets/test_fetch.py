@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import stat
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -93,7 +95,9 @@ def test_wrong_archive_leaves_nothing(server, home, tmp_path, change, message):
     [
         ({"cut": 1000}, "could not be downloaded"),
         ({"status": 404}, "could not be downloaded .*404"),
-        ({"content": b"no archive"}, "archive is damaged"),
+        ({"content": b"no archive"}, "what came is not a zip archive"),
+        ({"content": b"PK\3\4 no archive"}, "archive is damaged"),
+        ({"headers": [("Content-Type", "text/html")]}, "HTML page.*by hand and unpack its folder"),
     ],
 )
 def test_broken_download_leaves_nothing(server, home, setting, message):
@@ -105,6 +109,56 @@ def test_broken_download_leaves_nothing(server, home, setting, message):
 
     vars(server).update(right)
     assert len(fetch_fsdd(data_home=home).data) == len(CLIPS)
+
+
+@pytest.mark.parametrize(("limit", "most"), [("_MAX_UNPACKED", 1 << 14), ("_MAX_MEMBERS", 7)])
+def test_archive_that_unpacks_to_too_much(server, home, monkeypatch, limit, most):
+    monkeypatch.setattr(_fetch, limit, most)
+    with pytest.raises(OSError, match=r"archive claims 8 files and 20000 bytes, far more"):
+        fetch_fsdd(data_home=home)
+    assert not os.listdir(home)
+
+
+def test_zip_bomb_is_not_unpacked(server, home, tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in CLIPS:
+            with archive.open(f"{TOP}/{name}", "w") as member:
+                for _ in range(32):
+                    member.write(bytes(1 << 20))
+    server.content = (tmp_path / "bomb.zip").read_bytes()
+    tracemalloc.start()
+    with pytest.raises(OSError, match=r"claims 8 files and 268435456 bytes, far more"):
+        fetch_fsdd(data_home=home)
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
+    assert not os.listdir(home)
+
+
+def test_links_are_not_followed(server, home, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("a secret")
+    with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
+        for name, clip in CLIPS.items():
+            member = zipfile.ZipInfo(f"{TOP}/{name}")
+            if name.endswith("1_bob_7.wav"):
+                member.create_system, member.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+                clip = str(secret)
+            archive.writestr(member, clip)
+    server.content = (tmp_path / "made.zip").read_bytes()
+    with pytest.raises(OSError, match="1_bob_7.wav is not the published one"):
+        fetch_fsdd(data_home=home)
+    assert not os.listdir(home)
+
+
+@pytest.mark.parametrize("where", [6, 8], ids=["encrypted", "unknown compression"])
+def test_member_that_cannot_be_unpacked(server, home, where):
+    content = bytearray(server.content)
+    start = content.index(b"PK\1\2") + 2  # the directory, whose fields come two bytes later
+    content[start + where : start + where + 2] = b"\x63\x00"
+    server.content = bytes(content)
+    with pytest.raises(OSError, match="archive is damaged"):
+        fetch_fsdd(data_home=home)
+    assert not os.listdir(home)
 
 
 def test_damaged_member_leaves_nothing(server, home):

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import io
 import os
 import pathlib
 import sys
@@ -10,11 +11,12 @@ import types
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
+from skaudio.datasets import _fetch
 from skaudio.networks.vq import GumbelQuantizer, KMeansQuantizer
 from skaudio.networks.wav2vec import Wav2Vec
 from skaudio.pretrained import KNOWN, Release, fetch_checkpoint, parse_layers, read_checkpoint
+from tests.pretrained.checkpoints import network, old
 from tests.web import serving
 
 ENCODER = ((4, 5, 3), (8, 2, 2))
@@ -41,55 +43,6 @@ KMEANS = {"vq_type": "kmeans", "vq_vars": 5, "vq_groups": 2, "vq_gamma": 0.5}
 PLAIN = {"encoder": ENCODER, "aggregator": AGGREGATOR, "skip": True}
 
 
-def network(encoder, aggregator, skip=False, gru=None, bias=True, affine=True, n_steps=3, vq=None):
-    """Modules nested as in fairseq, so that torch gives their weights the same names."""
-    root, dim = nn.Module(), 1
-    blocks = nn.ModuleList()
-    for width, kernel, stride in encoder:
-        conv = nn.Conv1d(dim, width, kernel, stride, bias=False)
-        blocks.append(nn.Sequential(conv, nn.Dropout(), nn.GroupNorm(1, width, affine=affine)))
-        dim = width
-    root.feature_extractor = nn.ModuleDict({"conv_layers": blocks})
-    n_targets = dim
-    if vq:
-        root.vector_quantizer = quantizer(dim, **vq)
-    root.feature_aggregator = nn.Module()
-    if gru:
-        root.feature_aggregator = nn.Sequential(nn.Identity(), nn.GRU(dim, gru))
-        dim = gru
-    else:
-        blocks, projections = nn.ModuleList(), nn.ModuleList()
-        for width, kernel, _ in aggregator:
-            conv, norm = nn.Conv1d(dim, width, kernel, bias=bias), nn.GroupNorm(1, width)
-            norm = norm if affine else nn.GroupNorm(1, width, affine=False)
-            blocks.append(nn.Sequential(nn.Identity(), conv, nn.Dropout(), norm))
-            wanted = skip and width != dim
-            projections.append(nn.Conv1d(dim, width, 1, bias=False) if wanted else None)
-            dim = width
-        root.feature_aggregator.conv_layers = blocks
-        root.feature_aggregator.residual_proj = projections
-    steps = nn.ConvTranspose2d(dim, n_targets, (1, n_steps))
-    root.wav2vec_predictions = nn.ModuleDict({"project_to_steps": steps})
-    return root
-
-
-def quantizer(dim, kind, n_codes, n_groups=2, shared=False, depth=1):
-    root, n_tables, width = nn.Module(), 1 if shared else n_groups, dim // n_groups
-    if kind == "kmeans":
-        conv = nn.Conv1d(dim, dim, 1, groups=n_groups, bias=False)
-        root.projection = nn.Sequential(conv, nn.GroupNorm(n_groups, dim))
-        root.embedding = nn.Parameter(torch.rand(n_codes, n_tables, width))
-        return root
-    root.vars = nn.Parameter(torch.rand(1, n_tables * n_codes, width))
-    if depth == 1:
-        root.weight_proj = nn.Linear(dim, n_groups * n_codes)
-    else:
-        widths = [dim] + [2 * dim] * (depth - 1)
-        inner = [nn.Sequential(nn.Linear(n, 2 * dim), nn.ReLU()) for n in widths[:-1]]
-        root.weight_proj = nn.Sequential(*inner, nn.Linear(2 * dim, n_groups * n_codes))
-    return root
-
-
 @pytest.fixture
 def write(tmp_path):
     """Function that saves an object as a checkpoint and returns its path."""
@@ -111,11 +64,6 @@ def read(write):
         return read_checkpoint(write(old({**TINY, **changed}, tensors)))
 
     return read
-
-
-def old(arguments, tensors):
-    """A file of 2019."""
-    return {"args": argparse.Namespace(**arguments), "model": tensors, "extra_state": {"epoch": 3}}
 
 
 def new(arguments, tensors):
@@ -152,6 +100,7 @@ def test_every_kind_of_file(write, kind, legacy):
         "residual_scale": 0.5,
         "aggregator": "cnn",
         "gru_dim": 512,
+        "gru_recurrent": False,
         "bias": True,
         "zero_pad": False,
         "affine": True,
@@ -346,7 +295,8 @@ def test_published_sizes(write, arguments, vq, n_tensors, counts):
     assert weights["head.weight"].shape == (512, 512, 1, 12)
     assert {array.dtype.name for array in weights.values()} == {"float32"}
     if vq:
-        special = {"gumbel": {"depth": 2}, "kmeans": {"gamma": 0.25}}[vq["kind"]]
+        special = {"gumbel": {"depth": 2, "activation": "relu"}, "kmeans": {"gamma": 0.25}}
+        special = special[vq["kind"]]
         shared = vq.get("shared", False)
         expected = {"kind": vq["kind"], "n_codes": 320, "n_groups": 2, "shared": shared}
         assert checkpoint.arguments["quantizer"] == expected | special
@@ -355,12 +305,13 @@ def test_published_sizes(write, arguments, vq, n_tensors, counts):
 @pytest.mark.parametrize("combine", [False, True])
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize(
-    ("arguments", "special"), [(GUMBEL, ("depth", 1)), (KMEANS, ("gamma", 0.5))]
+    ("arguments", "special"),
+    [(GUMBEL, {"depth": 1, "activation": "relu"}), (KMEANS, {"gamma": 0.5})],
 )
 def test_shape_of_the_table_wins(read, arguments, special, shared, combine):
     vq = {"kind": arguments["vq_type"], "n_codes": 5, "shared": shared}
     checkpoint = read({**arguments, "combine_groups": combine}, vq=vq)
-    expected = {**vq, "n_groups": 2, special[0]: special[1]}
+    expected = {**vq, "n_groups": 2, **special}
     assert checkpoint.arguments["quantizer"] == expected
 
 
@@ -477,7 +428,7 @@ NORM = "feature_aggregator.conv_layers.1.3.weight"
         ([1.0] * 6, "is no array of weights"),
         (torch.ones(6, dtype=torch.int64), "is no array of weights"),
         (torch.ones(1).expand(6), "is no array of weights"),
-        (torch.ones(6).to_sparse(), "is no array of weights"),
+        (torch.ones(6).to_sparse(), r"it holds torch\._utils\._rebuild_sparse_tensor"),
         (torch.ones(7), r"is \(7,\), not \(6,\) as its arguments say"),
         (torch.ones(6, 1), r"is \(6, 1\), not \(6,\)"),
         (torch.tensor([1, 1, np.nan, 1, 1, 1]), "holds NaN or infinity"),
@@ -488,7 +439,7 @@ def test_wrong_weights(write, wrong, message):
     tensors = network(**PLAIN).state_dict()
     assert NORM in tensors
     tensors[NORM] = wrong
-    with pytest.raises(ValueError, match=f"cannot be read: .*{message}.*; pass a complete"):
+    with pytest.raises(ValueError, match=f"cannot be read: .*{message}.*; (pass a complete|if you)"):
         read_checkpoint(write(old(TINY, tensors)))
 
 
@@ -615,7 +566,7 @@ def test_absurd_layers(layers, tmp_path, monkeypatch):
 @pytest.fixture
 def server(monkeypatch):
     """The host, with a published file ``some.pt`` and its hash."""
-    content = b"a checkpoint" * 1000
+    content = b"PK\3\4" + b"a checkpoint" * 1000
     with serving(content, monkeypatch) as server:
         release = Release(
             f"{server.url}/some.pt", hashlib.sha256(content).hexdigest(), 16000, "", "", "a test"
@@ -639,17 +590,56 @@ def test_download(server, tmp_path):
     [
         ({"cut": 1000}, "could not be downloaded .*; try again later"),
         ({"status": 404}, "could not be downloaded .*404"),
-        ({"content": b"another"}, "the downloaded some.pt is not the published one; nothing kept"),
+        (
+            {"content": b"PK\3\4another"},
+            "the downloaded some.pt is not the published one; nothing kept",
+        ),
+        ({"content": b""}, "what came is not a checkpoint"),
+        ({"content": b"<!doctype html>"}, "what came is not a checkpoint"),
+        ({"headers": [("Content-Type", "text/html; charset=utf-8")]}, "came is an HTML page"),
+        ({"drip": 0.02}, "not complete after 0 minutes"),
     ],
 )
-def test_broken_download_leaves_nothing(server, tmp_path, setting, message):
+def test_broken_download_leaves_nothing(server, tmp_path, setting, message, monkeypatch):
     right = {name: getattr(server, name) for name in setting}
     vars(server).update(setting)
-    with pytest.raises(OSError, match=message):
+    with monkeypatch.context() as patch, pytest.raises(OSError, match=message) as caught:
+        if "drip" in setting:
+            patch.setattr(_fetch, "_MAX_SECONDS", 0.3)
+        fetch_checkpoint("some.pt", data_home=tmp_path)
+    assert not os.listdir(tmp_path / "pretrained")
+    if "published" not in message:
+        assert f"{caught.value}".startswith(f"{server.url}/some.pt could not be downloaded (")
+        assert f"{caught.value}".endswith("or download it by hand and pass its path")
+
+    vars(server).update(right)
+    assert fetch_checkpoint("some.pt", data_home=tmp_path).read_bytes() == server.content
+
+
+def test_download_that_does_not_end(server, tmp_path, monkeypatch):
+    monkeypatch.setattr("skaudio.pretrained.fairseq._MAX_BYTES", 10_000)
+    with pytest.raises(OSError, match="it is larger than 10000 bytes"):
         fetch_checkpoint("some.pt", data_home=tmp_path)
     assert not os.listdir(tmp_path / "pretrained")
 
-    vars(server).update(right)
+
+def test_interrupt_while_waiting_ends_the_download(server, tmp_path, monkeypatch):
+    def interrupted(thread, seconds):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("threading.Thread.join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fetch_checkpoint("some.pt", data_home=tmp_path)
+    assert not os.listdir(tmp_path / "pretrained")
+
+
+def test_download_of_the_format_of_2019(server, tmp_path, monkeypatch):
+    written = io.BytesIO()
+    torch.save({}, written, _use_new_zipfile_serialization=False)
+    server.content = written.getvalue()
+    published = KNOWN["some.pt"]
+    monkeypatch.setitem(KNOWN, "some.pt", Release(published.url, None, 16000, "none", "none", ""))
     assert fetch_checkpoint("some.pt", data_home=tmp_path).read_bytes() == server.content
 
 
