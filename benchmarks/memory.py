@@ -67,7 +67,8 @@ def _jobs(folder, quick):
     for size in ("tiny", "large"):
         wav2vec = {"extractor": "Wav2VecTransformer", "size": size, **DRAWN}
         extractors[f"wav2vec, {size}"] = wav2vec
-    extractors["vq-wav2vec, tiny"] = {"extractor": "VQTransformer", **DRAWN}
+    extractors["vq-wav2vec, tiny"] = {"extractor": "VQTransformer", "quantizer": "gumbel",
+                                    **DRAWN}  # fmt: skip
     clips = {"job": "extraction", "folder": folder, "n_clips": N_CLIPS}
     jobs = {name: clips | extractor for name, extractor in extractors.items()}
     n_samples, n_features, n_hidden = (300, 20, 10) if quick else (60_000, 784, 2000)

@@ -7,6 +7,7 @@ import torch
 from skorch.callbacks import Callback
 
 from . import checkpoint
+from .warn import warn
 
 __all__ = ["Accuracy", "Bar", "Best", "Draws", "Ending", "Kept", "Schedule", "rows"]
 
@@ -59,13 +60,14 @@ class Accuracy(Callback):
         self.accelerator = accelerator
 
     def on_epoch_begin(self, net, **kwargs):
-        self._sums = {True: [0.0, 0, 0], False: [0.0, 0, 0]}
+        self._sums = {True: [0.0, 0, 0, 0.0], False: [0.0, 0, 0, 0.0]}
 
     def on_batch_end(self, net, batch=None, training=None, y_pred=None, **kwargs):
         sums = self._sums[training]
         sums[0] += y_pred.loss.item()
         sums[1] += y_pred.n
         sums[2] += y_pred.n_correct.item()
+        sums[3] += float(y_pred.asked)
 
     def on_epoch_end(self, net, **kwargs):
         for training, name in ((True, "train"), (False, "valid")):
@@ -73,10 +75,11 @@ class Accuracy(Callback):
             if self.accelerator is not None:
                 sums = torch.tensor(sums, device=self.accelerator.device)
                 sums = self.accelerator.reduce(sums, "sum").tolist()
-            loss, n, n_correct = sums
+            loss, n, n_correct, asked = sums
             if n:
                 net.history.record(f"{name}_loss", loss / n)
                 net.history.record(f"{name}_accuracy", n_correct / n)
+                net.history.record(f"{name}_asked", asked / n)
 
 
 class Schedule(Callback):
@@ -100,6 +103,7 @@ class Schedule(Callback):
             Updates and seconds.
         """
         self.update, self._begin = spent[0], time.monotonic() - spent[1]
+        self.progress = self._measured()
 
     def on_train_begin(self, net, **kwargs):
         self.set_spent((self.update, 0.0 if self._begin is None else self.spent()[1]))
@@ -109,6 +113,8 @@ class Schedule(Callback):
         if training:
             self.update += 1
             self._set(net)
+            # not before: an epoch without any update has no loss
+            self.loop.training.stop = self.progress >= 1
 
     def _measured(self):
         """Share of the training that is over, the same in all processes."""
@@ -129,40 +135,46 @@ class Schedule(Callback):
             factor = 0.5 * (1 + math.cos(math.pi * (done - _WARM_UP) / (1 - _WARM_UP)))
         for group in net.optimizer_.param_groups:
             group["lr"] = self.recipe.learning_rate * factor
-        if done >= 1:
-            self.loop.training.stop = True
 
     def on_epoch_end(self, net, **kwargs):
         net.history.record("learning_rate", net.optimizer_.param_groups[0]["lr"])
 
 
 class Best(Callback):
-    """Keep the weights of the best epoch since losses can be compared."""
+    """Remember the weights of the best epoch since losses can be compared.
 
-    def __init__(self, task, score):
-        self.task, self.score = task, score
-        self.loss, self.epoch, self.weights = math.inf, None, None
+    ``least`` is the lowest loss of any epoch without what is no prediction, to be compared with
+    that of guessing.
+    """
+
+    def __init__(self, task, part):
+        self.task, self.part = task, part
+        self.loss, self.epoch, self.weights, self.least = math.inf, None, None, math.inf
 
     def on_epoch_end(self, net, **kwargs):
-        loss = net.history[-1, self.score]
-        if loss <= self.loss and self.task.progress >= self.task.settles:
+        if self.task.progress < self.task.settles:
+            return
+        row = net.history[-1]
+        loss = row[f"{self.part}_loss"]
+        self.least = min(self.least, loss - row[f"{self.part}_asked"])
+        if loss <= self.loss:
             self.loss, self.epoch = loss, len(net.history)
             state = self.task.state_dict()
             self.weights = {name: tensor.detach().clone() for name, tensor in state.items()}
 
     def state(self):
-        """Loss, number and weights of that epoch."""
-        return self.loss, self.epoch, self.weights
+        """Loss, number and weights of that epoch, and the lowest loss."""
+        return self.loss, self.epoch, self.weights, self.least
 
     def set_state(self, state):
         """Go on from there.
 
         Parameters
         ----------
-        state : (float, int or None, dict or None)
+        state : (float, int or None, dict or None, float)
             Result of `state`.
         """
-        self.loss, self.epoch, self.weights = state
+        self.loss, self.epoch, self.weights, self.least = state
 
     def restore(self):
         """Give the task these weights."""
@@ -171,27 +183,62 @@ class Best(Callback):
 
 
 class Kept(Callback):
-    """Write all that the next epoch hangs on."""
+    """Write all that the next epoch hangs on; a full disk is told once, and training goes on."""
 
     def __init__(self, loop):
-        self.loop = loop
+        self.loop, self._warned = loop, False
 
     def on_epoch_end(self, net, **kwargs):
-        checkpoint.save(self.loop.file, self.loop.state())
+        self.write()
+
+    def write(self, done=False):
+        """Write the state, or what came out of a training that is done.
+
+        Parameters
+        ----------
+        done : bool
+            Whether the training has come to its end.
+        """
+        try:
+            checkpoint.save(self.loop.file, self.loop.state(done))
+        except KeyboardInterrupt:
+            self.loop.interrupted = True  # by Ctrl-C: no callback ended it
+            raise
+        except OSError as error:
+            if not self._warned:
+                warn(
+                    f"the state of the training is not saved: {error}; the training goes on, but "
+                    f"make room in {self.loop.file.parent}, or it cannot be taken up again"
+                )
+            self._warned = True
 
 
 class Ending(Callback):
     """End the training when its time is over, or several epochs brought nothing better."""
 
     def __init__(self, schedule, best):
-        self.schedule, self.best, self.reached = schedule, best, False
+        self.schedule, self.best = schedule, best
 
-    def on_epoch_end(self, net, **kwargs):
+    def reached(self, history):
+        """Whether no epoch is to follow.
+
+        Parameters
+        ----------
+        history : skorch.history.History
+            Of the training so far.
+
+        Returns
+        -------
+        reached : bool
+            Whether it is over.
+        """
         waited = 0
         if self.best is not None and self.best.epoch is not None:
-            waited = len(net.history) - self.best.epoch
-        if self.schedule.progress >= 1 or waited >= _PATIENCE:
-            self.reached = True
+            waited = len(history) - self.best.epoch
+        return self.schedule.progress >= 1 or waited >= _PATIENCE
+
+    def on_epoch_end(self, net, **kwargs):
+        if self.reached(net.history):
             raise KeyboardInterrupt  # skorch's way to end in good order
 
 

@@ -2,14 +2,14 @@
 
 import math
 import os
-import warnings
 
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import GradientNormClipping
 from skorch.hf import AccelerateMixin
 
-from . import callbacks, checkpoint
+from . import callbacks
+from .warn import warn
 
 __all__ = ["Loop", "launched"]
 
@@ -64,10 +64,11 @@ class Loop:
     ):
         self.task, self.training, self.seed, self.file = task, training, seed, file
         self.epochs = math.ceil(updates / len(training))
-        score = "valid_loss" if validation is not None else "train_loss"
+        self.interrupted = False
+        part = "valid" if validation is not None else "train"
         stopping = recipe.early_stopping and validation is not None
         self.schedule = callbacks.Schedule(self, recipe, updates, accelerator)
-        self.best = callbacks.Best(task, score)
+        self.best = callbacks.Best(task, part)
         self.ending = callbacks.Ending(self.schedule, self.best if stopping else None)
         mine = [
             ("draws", callbacks.Draws(self)),
@@ -78,8 +79,9 @@ class Loop:
             *[(f"user{i}", item) for i, item in enumerate(recipe.callbacks or ())],
         ]
         self.main = accelerator is None or accelerator.is_main_process
-        if file is not None and self.main:
-            mine.append(("kept", callbacks.Kept(self)))
+        self.kept = callbacks.Kept(self) if file is not None and self.main else None
+        if self.kept is not None:
+            mine.append(("kept", self.kept))
         if recipe.verbose and self.main:
             mine.append(("bar", callbacks.Bar(self.schedule)))
         mine.append(("ending", self.ending))
@@ -113,20 +115,50 @@ class Loop:
         -------
         history : list of dict
             As of `skaudio._engine.train.train`.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If it is interrupted before there are weights to return.
         """
         self.net.initialize()
         if state is not None:
             self._resume(state)
-        done = state is not None and state["done"]
-        left = self.epochs - len(self.net.history)
-        if left > 0 and not done:
-            self.net.set_params(max_epochs=left)
-            self.net.partial_fit(None)
-            rows = callbacks.rows(self.net.history)
-            if self.main and self.file and (self.ending.reached or len(rows) == self.epochs):
-                checkpoint.save(self.file, self.state(done=True))
+        if state is None or not state["done"]:
+            self._go_on()
         self.best.restore()
         return callbacks.rows(self.net.history)
+
+    def _go_on(self):
+        """Train for the epochs that are left, which may be none: the state is saved before."""
+        left = self.epochs - len(self.net.history)
+        if left > 0 and not (self.net.history and self.ending.reached(self.net.history)):
+            self.net.set_params(max_epochs=left)
+            self.net.partial_fit(None)
+        rows = callbacks.rows(self.net.history)
+        self.interrupted |= len(rows) < len(self.net.history)  # the last epoch is not complete
+        if self.interrupted:
+            self._tell_interruption(len(rows))
+        elif len(rows) == self.epochs or self.ending.reached(rows):
+            if self.kept is not None:
+                self.kept.write(done=True)
+        elif self.best.weights is None:
+            warn(
+                f"a callback ended the training after {len(rows)} of {self.epochs} epochs, before "
+                "the quantizer took part, so its codes mean nothing; train for longer"
+            )
+
+    def _tell_interruption(self, n_epochs):
+        if self.best.weights is None:
+            when = f"after {n_epochs} of {self.epochs} epochs" if n_epochs else "in its first epoch"
+            raise KeyboardInterrupt(f"the training was interrupted {when}: nothing is learnt yet")
+        text = (
+            f"the training was interrupted after {n_epochs} of {self.epochs} epochs; the best "
+            f"weights so far are those of epoch {self.best.epoch}"
+        )
+        if self.file is not None:
+            text += ", and the same fit goes on from its checkpoint"
+        warn(text)
 
     def state(self, done=False):
         """All that the next epoch hangs on; of a finished training, what came out.
@@ -203,7 +235,7 @@ class _Net(NeuralNet):
         if epoch > 1:
             text += f"; epoch {epoch - 1} was the last good one"
             if self.loop.file is not None:
-                text += f" and is kept in {self.loop.file}"
+                text += f" and is saved in {self.loop.file}"
         return f"{text}; pass a lower learning_rate"
 
     def train_step_single(self, batch, **params):
@@ -217,11 +249,10 @@ class _Net(NeuralNet):
                     raise
             # here the failed attempt no longer holds its tensors
             if self.parts == 1:
-                warnings.warn(
+                warn(
                     f"{wave.device.type} memory is too small for batches of {len(wave)} crops of "
                     f"{wave.shape[1]} samples; they are computed in parts, which changes nothing "
-                    "else; a lower batch_seconds or crop_seconds would need less memory",
-                    stacklevel=2,
+                    "else; a lower batch_seconds or crop_seconds would need less memory"
                 )
             self.parts *= 2
             self._zero_grad_optimizer()

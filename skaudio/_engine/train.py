@@ -7,8 +7,9 @@ errors that say what went wrong.
 
 import hashlib
 import math
+import os
 import tempfile
-import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,10 +19,12 @@ import torch
 from ..audio import ClipError
 from . import checkpoint
 from .device import resolve_device
+from .warn import warn
 
 __all__ = ["Recipe", "train"]
 
 _UPDATES = 4000  # of a training whose number of epochs is not given
+_MARGIN = 1e-3  # of a loss: to be less below guessing is to guess
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,28 @@ class Waves:
         Clips of fewer samples are left out; if all are so short, they end in zeros instead.
     failures : list or None
         Takes the `ClipError` of each unusable clip. None: the first one is raised.
+
+    Raises
+    ------
+    ValueError
+        If no clip can be used.
+    OSError
+        If there is no room for the file.
     """
 
     def __init__(self, clips, shortest, failures=None):
         self.rows, self.starts, self.loudest = [], [0], 0.0
-        self._file, self._digest, short = tempfile.TemporaryFile(), hashlib.sha256(), []
+        self._digest = hashlib.sha256()
+        with _names_tmpdir():
+            # unbuffered: what cannot be written is told here, not when the file is closed
+            self._file = tempfile.TemporaryFile(buffering=0)
+        with self._file:
+            self._decode(clips, shortest, failures)
+            with _names_tmpdir():
+                self.samples = np.memmap(self._file, np.float32, "r", shape=(self.starts[-1],))
+
+    def _decode(self, clips, shortest, failures):
+        short, problem = [], None
         for i in range(len(clips)):
             try:
                 wave = clips[i]
@@ -98,30 +118,31 @@ class Waves:
                 if failures is None:
                     raise
                 failures.append(error)
+                problem = problem or error
                 continue
             if len(wave) >= shortest:
                 self._add(i, wave)
             elif not self.rows:
                 short.append((i, np.pad(wave, (0, shortest - len(wave)))))
+        if not self.rows and not short:
+            raise ValueError(f"none of the {len(clips)} clips can be decoded: {problem}")
         if not self.rows:
-            warnings.warn(
+            warn(
                 f"all clips are shorter than the {shortest} samples that training needs, and were "
-                "padded with zeros; there is little to learn from them",
-                stacklevel=7,
+                "padded with zeros; there is little to learn from them"
             )
             for i, wave in short:
                 self._add(i, wave)
-        self._file.flush()
-        self.samples = np.memmap(self._file, np.float32, "r", shape=(self.starts[-1],))
-        self._file.close()  # the mapping stays
 
     def _add(self, i, wave):
         self.rows.append(i)
         self.starts.append(self.starts[-1] + len(wave))
         self.loudest = max(self.loudest, float(np.abs(wave).max()))
-        wave = np.ascontiguousarray(wave)
-        self._digest.update(wave)
-        self._file.write(wave)
+        left = memoryview(np.ascontiguousarray(wave)).cast("B")
+        self._digest.update(left)
+        with _names_tmpdir():
+            while left:
+                left = left[self._file.write(left) :]
 
     def __len__(self):
         return len(self.rows)
@@ -133,6 +154,19 @@ class Waves:
     def digest(self):
         """What tells these samples from others."""
         return self._digest.hexdigest()[:32], self.starts[-1], len(self)
+
+
+@contextmanager
+def _names_tmpdir():
+    """Say what to do if there is no room for the scratch file."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{error.strerror}. Training writes the decoded clips to a scratch file, four bytes "
+            "per sample; set the environment variable TMPDIR to a folder with room for it",
+        ) from error
 
 
 class Crops:
@@ -182,6 +216,11 @@ class Crops:
     def __len__(self):
         """Number of batches."""
         return len(self._plan(np.random.default_rng(0)))
+
+    def largest(self):
+        """Crops of the batch with most samples, and the length of the longest."""
+        batches = self._plan(np.random.default_rng(0))
+        return max(((len(b), int(self._length[b].max())) for b in batches), key=math.prod)
 
     def _plan(self, rng):
         """Batches of crop numbers, similar lengths together."""
@@ -248,7 +287,7 @@ class Crops:
         self._rng.bit_generator.state = state
 
 
-def train(task, clips, recipe, seed, start, *, groups=None, failures=None):
+def train(task, clips, recipe, seed, start, *, groups=None, failures=None, judge=True):
     """Train a task on crops of clips; it ends up with the weights of its best epoch.
 
     Parameters
@@ -257,7 +296,9 @@ def train(task, clips, recipe, seed, start, *, groups=None, failures=None):
         ``task(wave)`` of crops (B, T) gives a `Contrast`-like tuple (loss, n, n_correct), summed
         over n predictions; ``task.shortest`` is the fewest samples it takes, ``task.reseed(seed)``
         starts its random generator anew, ``task.progress`` is told the share of the training that
-        is over, and ``task.settles`` is that from which on its losses can be compared.
+        is over, ``task.settles`` is that from which on its losses can be compared,
+        ``task.chance`` is the loss of guessing, and ``task.memory(n_crops, n_samples)`` what an
+        update on them needs, in bytes.
     clips : Clips
         Sound without labels.
     recipe : Recipe
@@ -271,6 +312,8 @@ def train(task, clips, recipe, seed, start, *, groups=None, failures=None):
         within; one entry per clip.
     failures : list or None
         Takes the errors of unusable clips. None: the first is raised.
+    judge : bool
+        Whether to warn if the task got no better than guessing.
 
     Returns
     -------
@@ -281,14 +324,19 @@ def train(task, clips, recipe, seed, start, *, groups=None, failures=None):
     Raises
     ------
     ValueError
-        If the loss is no longer a number.
+        If there is nothing to learn from, a batch does not fit into memory, a checkpoint is
+        damaged or cannot be written, or the loss is no longer a number.
+    OSError
+        If there is no room for the decoded clips.
+    KeyboardInterrupt
+        If it is interrupted before there are weights to return.
     """
     from .. import __version__
     from .loop import Loop, launched
 
     waves = Waves(clips, task.shortest, failures)
     if not waves.loudest:
-        warnings.warn("all clips are silent; there is nothing to learn from", stacklevel=6)
+        warn("all clips are silent; there is nothing to learn from")
     if groups is not None:
         groups = np.unique(np.asarray(groups)[waves.rows], return_inverse=True)[1]
     file = state = None
@@ -299,6 +347,8 @@ def train(task, clips, recipe, seed, start, *, groups=None, failures=None):
         file = Path(recipe.checkpoint) / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.pt"
         state = checkpoint.load(file)
         seed = state["seed"] if state else seed
+        if not (state and state["done"]):
+            checkpoint.check_folder(file.parent)
     rng = np.random.default_rng(seed)
     training, held_out = _split(len(waves), recipe.validation_fraction, groups, rng)
     crop = max(task.shortest, round(recipe.crop_seconds * recipe.sample_rate))
@@ -312,8 +362,40 @@ def train(task, clips, recipe, seed, start, *, groups=None, failures=None):
         fixed = Crops(waves, held_out, groups, crop, batch, seed, fixed=True, share=share)
     updates = _UPDATES if recipe.max_epochs is None else recipe.max_epochs * len(crops)
     device = resolve_device(recipe.device)
+    n_crops, n_samples = crops.largest()
+    # a GPU that is too small for a batch takes it in parts
+    _check_memory(task, n_crops if device.type == "cpu" else 1, n_samples)
     loop = Loop(task, crops, fixed, recipe, updates, device, seed, accelerator, file)
-    return loop.run(state)
+    history = loop.run(state)
+    if judge and waves.loudest and not loop.interrupted:
+        _judge(loop.best, task.chance)
+    return history
+
+
+def _check_memory(task, n_crops, n_samples):
+    """Refuse what this machine cannot hold, before it finds out."""
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return  # this system does not tell
+    needed = task.memory(n_crops, n_samples)
+    if needed > there:
+        raise ValueError(
+            f"a batch of {n_crops} crops of {n_samples} samples needs about {needed / 1e9:.1f} GB "
+            f"of memory, and there are {there / 1e9:.1f} GB; lower batch_seconds, crop_seconds, "
+            "n_negatives or n_steps"
+        )
+
+
+def _judge(best, chance):
+    """Warn if no epoch was better than guessing, but for rounding."""
+    if best.least > (1 - _MARGIN) * chance:
+        part = {"train": "training", "valid": "validation"}[best.part]
+        warn(
+            f"nothing was learnt: the {part} loss came down to {best.least:.5g} nats per "
+            f"prediction, and guessing has {chance:.5g}; train on more sound, for longer "
+            "(max_epochs, max_minutes), or at another learning_rate"
+        )
 
 
 def _split(n, fraction, groups, rng):

@@ -1,5 +1,9 @@
 """What the extractors share that learn to predict the future of a sound."""
 
+from collections.abc import Iterable
+from contextlib import contextmanager
+from numbers import Real
+
 import numpy as np
 
 from .. import frontends
@@ -11,7 +15,45 @@ from ..networks import contrastive, vq, wav2vec
 from ..utils.validation import check_choice, check_number, check_whole
 
 OBJECTIVES = ("infonce", "bce", "balanced")
+_MOST_STEPS = 1000  # ahead: the head has a matrix for each
+_MOST_SECONDS = 1e6
 _SETTLES = 0.3  # share of a training after which a quantiser takes part
+
+
+@contextmanager
+def _undone_if_it_fails(estimator):
+    """Leave an estimator as it was before if fitting it fails or is interrupted."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def _checked_groups(groups, X):
+    """Groups as an array with an entry for each clip of X; ValueError for others."""
+    if groups is None:
+        return None
+    items = [*groups] if isinstance(groups, Iterable) and not isinstance(groups, str) else None
+    if items is None or any(np.shape(group) for group in items):
+        raise ValueError(f"groups={groups!r} must be a sequence of one number or name per clip")
+    if hasattr(X, "__len__") and len(items) != len(X):
+        raise ValueError(f"groups has {len(items)} entries for {len(X)} clips; pass one per clip")
+    kinds = {}
+    for i, group in enumerate(items):
+        if group is None or str(group) in ("nan", "NaT", "<NA>"):
+            raise ValueError(f"groups[{i}] is {group}; every clip needs a group")
+        kind = next((k for k in (str, Real, np.bool_) if isinstance(group, k)), type(group))
+        kinds.setdefault(kind, i)
+    if len(kinds) > 1:
+        i, k = [*kinds.values()][:2]
+        raise ValueError(
+            f"groups mixes kinds: groups[{i}] is {items[i]!r} and groups[{k}] is {items[k]!r}; "
+            "pass numbers or names throughout"
+        )
+    return np.array(items)
 
 
 class _PredictiveTransformer(BaseAudioTransformer):
@@ -39,17 +81,30 @@ class _PredictiveTransformer(BaseAudioTransformer):
         -------
         self : object
             The fitted extractor. An interruption (Ctrl-C) ends the training in good order, with
-            the best weights so far.
+            a warning and the best weights so far.
 
         Raises
         ------
         ClipError
             (a ValueError) If a clip cannot be used and ``on_error="raise"``.
         ValueError, TypeError
-            If X is no collection of clips, a parameter is not allowed, there is nothing to learn
-            from, or the training diverges.
+            If X is no collection of clips, ``groups`` are not one per clip, a parameter is not
+            allowed, no clip can be decoded, a batch does not fit into memory, a checkpoint is
+            damaged, or the training diverges.
+        OSError
+            If there is no room on disk for the decoded clips.
+        KeyboardInterrupt
+            If it is interrupted in its first epoch, or before a quantizer took part. The
+            extractor is then as it was before, as after every error.
+
+        Warns
+        -----
+        UserWarning
+            If the training was interrupted, or never got better than guessing.
         """
-        return self._fit(X, groups=groups, go_on=self.warm_start)
+        with _undone_if_it_fails(self):
+            groups = _checked_groups(groups, X)
+            return self._fit(X, groups=groups, go_on=self.warm_start)
 
     def partial_fit(self, X, y=None, groups=None):
         """Train for one more epoch, on these clips.
@@ -66,10 +121,12 @@ class _PredictiveTransformer(BaseAudioTransformer):
         Returns
         -------
         self : object
-            The fitted extractor.
+            The fitted extractor. Whether it is better than guessing is not judged here.
         """
         first = not hasattr(self, "weights_")
-        return self._fit(X, reset=first, groups=groups, go_on=True, epochs=1)
+        with _undone_if_it_fails(self):
+            groups = _checked_groups(groups, X)
+            return self._fit(X, reset=first, groups=groups, go_on=True, epochs=1)
 
     @property
     def learns_from_clips(self):
@@ -85,14 +142,16 @@ class _PredictiveTransformer(BaseAudioTransformer):
         check_choice("size", self.size, wav2vec.SIZES)
         check_choice("objective", self.objective, OBJECTIVES)
         check_choice("precision", self.precision, ("float32", "bfloat16"))
-        for name in ("n_steps", "n_negatives"):
-            check_number(name, getattr(self, name), 1)
+        check_number("n_steps", self.n_steps, 1, _MOST_STEPS)
+        check_number("n_negatives", self.n_negatives, 1)
         check_number("max_epochs", self.max_epochs, 0, none=True)
         check_number("validation_fraction", self.validation_fraction, 0, 0.9, integer=False)
-        for name in ("crop_seconds", "batch_seconds", "learning_rate"):
-            check_number(name, getattr(self, name), 1e-9, integer=False)
-        for name in ("window_seconds", "max_minutes"):
-            check_number(name, getattr(self, name), 1e-9, integer=False, none=True)
+        for name in ("crop_seconds", "batch_seconds"):
+            check_number(name, getattr(self, name), 1e-9, _MOST_SECONDS, integer=False)
+        check_number("window_seconds", self.window_seconds, 1e-9, _MOST_SECONDS, integer=False,
+                     none=True)  # fmt: skip
+        check_number("learning_rate", self.learning_rate, 1e-9, integer=False)
+        check_number("max_minutes", self.max_minutes, 1e-9, integer=False, none=True)
         for name in ("encoder_layers", "aggregator_layers"):
             layers = getattr(self, name)
             if layers is not None:
@@ -143,10 +202,11 @@ class _PredictiveTransformer(BaseAudioTransformer):
             weights.load(network, {name: w.copy() for name, w in self.weights_.items()})
         elif self.pretrained is not None:
             weights.load(network, self._checkpoint().weights)
+        judge = epochs is None  # a single epoch of `partial_fit` teaches little
         epochs = self._epochs() if epochs is None else epochs
         history = self.history_ if go_on else []
         if epochs != 0:
-            chosen = None if groups is None else np.asarray(groups)[list(clips.rows)]
+            chosen = None if groups is None else groups[list(clips.rows)]
             fresh = network.quantizer is not None and not go_on and self.pretrained is None
             settles = _SETTLES if fresh else 0.0
             task = contrastive.Prediction(network, self.n_negatives, self.objective, settles)
@@ -157,22 +217,24 @@ class _PredictiveTransformer(BaseAudioTransformer):
                 clips,
                 recipe,
                 seed,
-                self._start(go_on),
+                self._start(go_on, seed),
                 groups=chosen,
                 failures=run.new_failures(),
+                judge=judge,
             )
             history = [*history, *({**row, "epoch": len(history) + row["epoch"]} for row in new)]
         self.history_ = history
         self.loss_curve_ = [row["train_loss"] for row in history]
         self.n_epochs_ = len(history)
 
-    def _start(self, go_on):
+    def _start(self, go_on, seed):
         """What a training sets out from, as text."""
         start = [self.architecture_, self.n_negatives, self.objective]
         if go_on:
             start += [state_digest(self, leave_out=set(self.get_params()))]
         else:
-            start += [self.pretrained, self.random_state]
+            # without a seed any earlier training is as good, a generator gives another each time
+            start += [self.pretrained, None if self.random_state is None else seed]
         return repr(start)
 
     def _recipe(self, epochs):

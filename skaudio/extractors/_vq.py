@@ -15,7 +15,7 @@ from ._predictive import _PredictiveTransformer
 
 __all__ = ["VQTransformer"]
 
-QUANTIZERS = ("gumbel", "kmeans", "ema")
+QUANTIZERS = ("ema", "gumbel", "kmeans")  # the first one unless told otherwise
 KEPT = {"context": ("c",), "embedding": ("z",)}
 BAGS = ("histogram", "counts", "bigrams")
 
@@ -34,9 +34,10 @@ class VQTransformer(_PredictiveTransformer):
 
     Parameters
     ----------
-    quantizer : {"gumbel", "kmeans", "ema"}, default="gumbel"
-        How codes are chosen and learnt: by Gumbel-softmax or by distance, as in [1]_, or by
-        distance with a table of moving averages, whose dead codes start anew [2]_.
+    quantizer : {"ema", "gumbel", "kmeans"}, default=None
+        How codes are chosen and learnt: by distance with a table of moving averages, whose dead
+        codes start anew [2]_; or by Gumbel-softmax or by distance, as in [1]_. None: that of
+        ``pretrained``, and without it "ema", which in short trainings uses most of its codes.
     n_groups : int, default=2
         Groups of channels, each with its own code; divides the channels.
     n_codes : int, default=320
@@ -109,8 +110,8 @@ class VQTransformer(_PredictiveTransformer):
     verbose : int, default=0
         1 shows a progress bar.
     on_error : {"raise", "skip"}, default="raise"
-        Whether an unusable clip is an error, or becomes a row of NaN (of zeros in a sparse
-        matrix) and is listed in a warning.
+        Whether an unusable clip is an error, or becomes a row of NaN and is listed in a warning.
+        In a sparse matrix only the first column of that row is NaN.
 
     Attributes
     ----------
@@ -165,7 +166,7 @@ class VQTransformer(_PredictiveTransformer):
 
     def __init__(
         self,
-        quantizer="gumbel",
+        quantizer=None,
         *,
         n_groups=2,
         n_codes=320,
@@ -249,7 +250,7 @@ class VQTransformer(_PredictiveTransformer):
         return [
             {**small, "max_epochs": 1},
             {**small, "quantizer": "kmeans", "output": "embedding", "max_epochs": 0},
-            {**small, "quantizer": "ema", "output": "histogram", "max_epochs": 1},
+            {**small, "quantizer": "gumbel", "output": "histogram", "max_epochs": 1},
         ]
 
     def transform(self, X):
@@ -263,7 +264,10 @@ class VQTransformer(_PredictiveTransformer):
         Returns
         -------
         features : ndarray or scipy.sparse.csr_matrix of shape (n_clips, n_features), float32
-            Row i belongs to clip i. Sparse for joint codes and pairs of them.
+            Row i belongs to clip i. Sparse for joint codes and pairs of them. Rows of skipped
+            clips are NaN, in a sparse matrix in their first column alone, so that in both
+            ``np.isnan(features.sum(axis=1))`` finds them. A clip of a single frame has no pairs:
+            its row is zero.
 
         Raises
         ------
@@ -330,21 +334,22 @@ class VQTransformer(_PredictiveTransformer):
 
     def _check_parameters(self):
         super()._check_parameters()
-        check_choice("quantizer", self.quantizer, QUANTIZERS)
+        check_choice("quantizer", self.quantizer, (*QUANTIZERS, None))
         check_choice("output", self.output, (*KEPT, *BAGS))
         check_choice("joint", self.joint, (True, False))
         check_number("n_groups", self.n_groups, 1)
         check_number("n_codes", self.n_codes, 2)
 
     def _quantizer(self):
-        return {"kind": self.quantizer, "n_codes": self.n_codes, "n_groups": self.n_groups}
+        kind = self.quantizer or QUANTIZERS[0]
+        return {"kind": kind, "n_codes": self.n_codes, "n_groups": self.n_groups}
 
     def _check_quantizer(self, found, path):
         if found is None:
             raise ValueError(f"{path} holds no quantizer; pass it to Wav2VecTransformer")
-        if found["kind"] != self.quantizer:
+        if self.quantizer not in (None, found["kind"]):
             raise ValueError(
-                f"quantizer={self.quantizer!r}, but {path} has {found['kind']!r}; pass that"
+                f"quantizer={self.quantizer!r}, but {path} has {found['kind']!r}; leave it out"
             )
 
     def _network(self, generator):
@@ -386,10 +391,15 @@ class VQTransformer(_PredictiveTransformer):
         return np.bincount(words, minlength=n_groups * n_codes)
 
     def _sparse(self, texts):
-        """Counts or shares of joint codes, or of pairs of them, in each clip."""
+        """Counts or shares of joint codes, or of pairs of them; NaN first where there are none."""
         n_groups, n_codes = self._vocabulary()
         n_words, rows, columns, values = n_codes**n_groups, [], [], []
         for row, codes in enumerate(texts):
+            if not len(codes):  # skipped
+                rows.append([row])
+                columns.append([0])
+                values.append([np.nan])
+                continue
             words = joint_codes(torch.from_numpy(codes), n_codes).numpy()
             if self.output == "bigrams":
                 words = words[:-1] * n_words + words[1:]

@@ -3,13 +3,14 @@
 Schneider et al., arXiv:1904.05862, section 3.2.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["Contrast", "Prediction", "contrastive_loss", "draw_negatives"]
+__all__ = ["Contrast", "Prediction", "contrastive_loss", "draw_negatives", "guessing"]
 
 
 class Contrast(NamedTuple):
@@ -23,11 +24,43 @@ class Contrast(NamedTuple):
         Number of predictions.
     n_correct : Tensor
         Of them, how many gave the true future the highest score.
+    asked : Tensor or float
+        Part of the loss that a quantiser asked for, which tells nothing apart.
     """
 
     loss: torch.Tensor
     n: int
     n_correct: torch.Tensor
+    asked: torch.Tensor | float = 0.0
+
+
+def guessing(n_negatives, objective):
+    """Lowest loss of who gives all moments the same score.
+
+    Parameters
+    ----------
+    n_negatives : int
+        Other moments, N.
+    objective : {"bce", "balanced", "infonce"}
+        As in `contrastive_loss`.
+
+    Returns
+    -------
+    loss : float
+        Nats per prediction.
+
+    Examples
+    --------
+    >>> from skaudio.networks.contrastive import guessing
+    >>> round(guessing(10, "infonce"), 3)
+    2.398
+    """
+    if objective == "infonce":
+        return math.log(n_negatives + 1)
+    if objective == "balanced":
+        return 2 * math.log(2)
+    # each is taken for true with its share p = 1 / (N + 1): -ln p - N ln(1 - p)
+    return math.log(n_negatives + 1) + n_negatives * math.log1p(1 / n_negatives)
 
 
 def draw_negatives(n_frames, n_clips, n_negatives, generator):
@@ -120,7 +153,7 @@ class Prediction(nn.Module):
     def __init__(self, network, n_negatives, objective, settles=0.0):
         super().__init__()
         self.network, self.n_negatives, self.objective = network, n_negatives, objective
-        self.settles = settles
+        self.settles, self.chance = settles, guessing(n_negatives, objective)
         self.register_buffer("waiting", torch.tensor(settles > 0))
         # a context, the frames that are skipped, and one target beside a negative
         self.shortest = network.min_steps + network.offset * network.stride
@@ -143,7 +176,7 @@ class Prediction(nn.Module):
         wave = wave[:, : wave.shape[1] - beyond]
         lengths = torch.full((len(wave),), wave.shape[1])
         z, lengths = self.network.encode(wave[:, None], lengths)
-        quantizer, asked = self.network.quantizer, 0.0
+        quantizer, asked = self.network.quantizer, z.new_zeros(())
         if quantizer is not None and not (self.training and self.progress < self.settles):
             if self.training and self.waiting:
                 quantizer.start(z, lengths, self.generator)
@@ -157,4 +190,24 @@ class Prediction(nn.Module):
         contrast = contrastive_loss(
             z, self.network.predict(c), negatives, self.network.offset, self.objective
         )
-        return contrast._replace(loss=contrast.loss + asked * contrast.n)
+        asked = asked * contrast.n
+        return contrast._replace(loss=contrast.loss + asked, asked=asked.detach())
+
+    def memory(self, n_crops, n_samples):
+        """Memory that an update needs, about.
+
+        Parameters
+        ----------
+        n_crops, n_samples : int
+            Crops of a batch, and samples of each.
+
+        Returns
+        -------
+        n_bytes : float
+            Of activations, scores and their gradients.
+        """
+        n_frames = n_samples / self.network.stride
+        n_channels, _, n_steps = self.network.head["weight"].shape[1:]
+        n_predictions = n_frames * min(n_steps, n_frames)
+        numbers = n_predictions * (7 * (1 + self.n_negatives) + 2 * n_frames + 3 * n_channels)
+        return 4 * n_crops * (numbers + 2 * self.network.floats_per_step * n_samples)
