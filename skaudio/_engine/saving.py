@@ -317,10 +317,10 @@ def _read_folder(path, safetensors, trusted):
         {name: decode(value, name, arrays) for name, value in document[part].items()}
         for part in ("parameters", "state")
     )
-    blank = kind()
-    unknown = {*parameters} - ({*blank.get_params(deep=False)} - MACHINE_PARAMETERS)
+    known = {*kind().get_params(deep=False)}
+    unknown = ({*parameters} - (known - MACHINE_PARAMETERS)) | {*arrays}
     # what fit leaves hides neither a method nor a parameter
-    unknown |= {name for name in state if hasattr(blank, name)} | {*arrays}
+    unknown |= {name for name in state if name in known or hasattr(kind, name)}
     if unknown:
         raise ValueError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
     check_sizes(parameters, n_numbers)

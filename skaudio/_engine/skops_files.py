@@ -1,5 +1,9 @@
 """Files of skops: pipelines and models, read as files of a stranger."""
 
+import io
+import json
+import zipfile
+
 import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
@@ -11,6 +15,7 @@ from .loaded_state import check_sizes, check_state, machine_defaults
 __all__ = ["read_skops", "untrusted"]
 
 _MOST = 1 << 34  # bytes of a file
+_FEW, _MOST_TIMES = 1 << 20, 50  # objects; how often each may be repeated, on average
 _MOST_OF = {"schema.json": 1 << 28}  # its text grows to twenty times as much when it is read
 
 
@@ -39,6 +44,7 @@ def read_skops(path, skops_io, kinds, trusted):
         If it cannot be loaded, or holds a type that is not trusted.
     """
     content = plain_archive(read_regular(path, _MOST), _MOST, _MOST_OF)
+    _check_repetitions(content)
     unknown = {*skops_io.get_untrusted_types(data=content)}
     known = {f"{kind.__module__}.{kind.__qualname__}" for kind in kinds} | {*trusted}
     if unknown - known:
@@ -49,6 +55,28 @@ def read_skops(path, skops_io, kinds, trusted):
     for item in _inside(loaded):
         _make_safe(item)
     return loaded
+
+
+def _check_repetitions(content):
+    """Refuse a file whose objects hold each other so often that skops would never end."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        schema = json.loads(archive.read("schema.json"))
+    sizes = {}
+
+    def size(state):
+        if isinstance(state, list):
+            return sum(map(size, state))
+        if not isinstance(state, dict):
+            return 0
+        name = state.get("__id__")
+        known = sizes.get(name) if isinstance(name, int) else None
+        if known is None:
+            known = 1 + sum(map(size, state.values()))
+            sizes[name if isinstance(name, int) else -len(sizes)] = known
+        return known
+
+    if size(schema) > _FEW + _MOST_TIMES * len(sizes):
+        raise ValueError("its objects repeat each other without end")
 
 
 def untrusted(names):
@@ -95,7 +123,7 @@ def _make_safe(item):
         own, defaults = vars(item), machine_defaults(type(item))
         own.update({name: value for name, value in defaults.items() if name in own})
         _check_estimator(item)
-    elif type(item).__module__.startswith("sklearn.") and "memory" in vars(item):
+    elif type(item).__module__.startswith("sklearn.") and hasattr(item, "memory"):
         item.memory = None  # a folder, whose content a later fit would unpickle
     check_model(item)
 
