@@ -61,22 +61,33 @@ def _check_repetitions(content):
     """Refuse a file whose objects hold each other so often that skops would never end."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         schema = json.loads(archive.read("schema.json"))
-    sizes = {}
-
-    def size(state):
-        if isinstance(state, list):
-            return sum(map(size, state))
-        if not isinstance(state, dict):
-            return 0
-        name = state.get("__id__")
-        known = sizes.get(name) if isinstance(name, int) else None
-        if known is None:
-            known = 1 + sum(map(size, state.values()))
-            sizes[name if isinstance(name, int) else -len(sizes)] = known
-        return known
-
-    if size(schema) > _FEW + _MOST_TIMES * len(sizes):
+    objects, waiting = {}, [schema]
+    while waiting:
+        state = waiting.pop()
+        if isinstance(state, dict):
+            name = state.get("__id__")
+            if name and not isinstance(name, list | dict):
+                objects.setdefault(name, []).append([*state.values()])
+            waiting += state.values()
+        elif isinstance(state, list):
+            waiting += state
+    if _size(schema, objects, {}) > _FEW + _MOST_TIMES * len(objects):
         raise ValueError("its objects repeat each other without end")
+
+
+def _size(state, objects, sizes):
+    """Objects in a part of a schema, as often as they are repeated; each is counted once."""
+    if isinstance(state, list):
+        return sum(_size(item, objects, sizes) for item in state)
+    if not isinstance(state, dict):
+        return 0
+    name = state.get("__id__")
+    if not name or isinstance(name, list | dict):
+        return 1 + _size([*state.values()], objects, sizes)
+    if name not in sizes:
+        sizes[name] = 1  # for those that hold themselves
+        sizes[name] = 1 + _size(objects[name], objects, sizes)
+    return sizes[name]
 
 
 def untrusted(names):
