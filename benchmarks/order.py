@@ -4,13 +4,13 @@
 
 Every row is one extractor with one pooling, scored under the splits of benchmarks/compare.py with
 its classifiers. Beside the poolings of skaudio there are three that it does not offer: means of
-three equal parts, polynomials over the clip, and magnitudes of Fourier coefficients over time.
-Rows of an earlier run with the same configuration are taken over.
+three equal parts, slope and curvature over the clip, and magnitudes of its first six Fourier
+coefficients over time. Rows of an earlier run, and those of benchmarks/compare.py, with the same
+configuration are taken over.
 """
 
 import argparse
 import math
-import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -21,12 +21,10 @@ import numpy as np
 import torch
 from compare import CLASSIFIERS, about
 from sklearn.base import clone
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 from threadpoolctl import threadpool_limits
 
 from skaudio import MFCCTransformer, RandomCNNTransformer, pooling
-from skaudio.compare import compare_extractors, read_rows, score_text, write_rows
+from skaudio.compare import compare_extractors, read_rows, write_rows
 
 FAMILIES = {
     "MFCC": MFCCTransformer(n_deltas=0),
@@ -39,22 +37,20 @@ FAMILIES = {
     "timbral_temporal": RandomCNNTransformer("timbral_temporal"),
     "temporal": RandomCNNTransformer("temporal"),
 }
-PLAIN = {"mean": ["mean"], "mean_std": ["mean", "std"], "mean_std_max": ["mean", "std", "max"]}
-PYRAMID = pooling.part_names(("pyramid",))
-ORDERED = {
-    **{f"dct{n}": ["mean", *(f"dct{k}" for k in range(1, n))] for n in (4, 6, 8, 12)},
-    "thirds": ["third1", "third2", "third3"],
-    "polynomial": ["mean", "slope", "curve"],
-    "modulation": ["mean", *(f"periods{k}" for k in range(1, 7))],
-    "pyramid": PYRAMID,
+PLAIN = ("mean", "mean_std", "mean_std_max")
+ORDERED = (
+    *(f"dct{n}" for n in (2, 3, 4, 6, 8, 12)),
+    "pyramid",
+    "thirds",
+    "polynomial",
+    "modulation",
+)
+POOLINGS = {name: name for name in (*PLAIN, *ORDERED)} | {
+    f"{plain} + {name}": [plain, name]
+    for plain in PLAIN
+    for name in ORDERED
+    if plain != "mean" or name in ("polynomial", "modulation")
 }
-# a part that is there already is not repeated: the first of most orders is the mean
-POOLINGS = PLAIN | {
-    " + ".join(filter(None, (plain, name))): [*dict.fromkeys([*PLAIN.get(plain, ()), *parts])]
-    for plain in ("", "mean_std", "mean_std_max")
-    for name, parts in ORDERED.items()
-}
-EVERYTHING = ["mean_std_max", "dct12", "pyramid", "thirds", "polynomial", "modulation"]
 
 
 def main():
@@ -70,8 +66,9 @@ def main():
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
     csv_path = args.out / "order.csv"
-    finished = read_rows(csv_path) if csv_path.exists() else []
-    rows = {(row.data, row.extractor, row.classifier): row for row in finished}
+    earlier = read_rows(csv_path) if csv_path.exists() else []
+    rows = {(row.data, row.extractor, row.classifier): row for row in earlier}
+    finished = earlier + read_rows(Path(__file__).parent / "results" / "compare.csv")
     begin = time.perf_counter()
     jobs = (
         joblib.delayed(_rows)(family, data, args, finished)
@@ -88,17 +85,14 @@ def main():
 
 
 def _rows(family, data, args, finished):
-    """Score all poolings of one extractor on one set; its maps are computed once."""
+    """Score poolings of one extractor on one set."""
     _offer_neighbours()
     sounds = _sets.load(data)
-    with threadpool_limits(1), tempfile.TemporaryDirectory() as cache:
-        wide = clone(FAMILIES[family]).set_params(pooling=EVERYTHING, memory=cache)
-        suffixes = [name.rsplit("_", 1)[1] for name in _names(wide)]
-        compared = {}
-        for name in args.poolings:
-            columns = [i for i, part in enumerate(suffixes) if part in POOLINGS[name]]
-            select = FunctionTransformer(np.take, kw_args={"indices": columns, "axis": 1})
-            compared[f"{family}: {name}"] = make_pipeline(wide, select)
+    compared = {
+        f"{family}: {name}": clone(FAMILIES[family]).set_params(pooling=POOLINGS[name])
+        for name in args.poolings
+    }
+    with threadpool_limits(1):
         rows = compare_extractors(
             compared,
             sounds.data,
@@ -114,34 +108,37 @@ def _rows(family, data, args, finished):
         return list(rows)
 
 
-def _names(extractor):
-    """Return the names of its features."""
-    return clone(extractor).fit([np.zeros(extractor.sample_rate)]).get_feature_names_out()
-
-
 # --- poolings that skaudio does not offer -----------------------------------------------------
 
 
 def _offer_neighbours():
     """Let extractors of this process know three more poolings."""
     parts = {
-        "thirds": {f"third{i + 1}": partial(_third, i) for i in range(3)},
-        "polynomial": {"slope": lambda u: math.sqrt(3) * u, "curve": _curve},
+        "thirds": {f"third{i + 1}": partial(_weighted, partial(_third, i)) for i in range(3)},
+        "polynomial": {"slope": partial(_weighted, _slope), "curve": partial(_weighted, _curve)},
         "modulation": {f"periods{k}": partial(_periods, k) for k in range(1, 7)},
     }
-    for name, weights in parts.items():
-        pooling.NAMED[name] = tuple(weights)
-        pooling._POOLS |= {part: partial(_weighted, weight) for part, weight in weights.items()}
+    for name, functions in parts.items():
+        pooling.NAMED[name] = tuple(functions)
+        pooling._POOLS |= functions
 
 
 def _weighted(weight, x, lengths):
-    """Absolute mean of frames times weights, which are a function of the time from -1 to 1."""
+    """Mean of frames times weights, which are a function of the time from -1 to 1."""
     rows = []
-    for clip, n in zip(x.double(), lengths.tolist(), strict=True):
-        u = (2 * torch.arange(n).double() + 1) / max(n, 1) - 1
-        total = clip[:, :n].to(torch.complex128) @ weight(u).to(torch.complex128) / max(n, 1)
-        rows.append(total.abs() if weight(u).is_complex() else total.real)
+    for clip, n in zip(x, lengths.tolist(), strict=True):
+        weights = weight((2 * torch.arange(n).double() + 1) / max(n, 1) - 1) / max(n, 1)
+        rows.append(clip[:, :n].double() @ weights)
     return torch.stack(rows).to(x.dtype)
+
+
+def _periods(k, x, lengths):
+    """Magnitude of the Fourier coefficient of k periods in a clip."""
+    cosine, sine = (
+        _weighted(lambda u, wave=wave: wave(math.pi * k * u), x, lengths)
+        for wave in (torch.cos, torch.sin)
+    )
+    return torch.hypot(cosine, sine)
 
 
 def _third(i, u):
@@ -151,12 +148,12 @@ def _third(i, u):
     return 3 * inside.clamp(min=0) / (2 * half)
 
 
+def _slope(u):
+    return math.sqrt(3) * u
+
+
 def _curve(u):
     return math.sqrt(5) * (3 * u.square() - 1) / 2
-
-
-def _periods(k, u):
-    return torch.exp(1j * math.pi * k * u)
 
 
 # --- the table --------------------------------------------------------------------------------
@@ -165,10 +162,10 @@ def _periods(k, u):
 def _markdown(rows):
     """Return the tables, line by line: accuracies, and the median gain over the plain pooling."""
     yield "# Poolings that know the order in time\n"
-    yield "Accuracy in percent, mean ± deviation over the draws of the weights where there is more"
-    yield "than one; splits and classifiers as in compare.md. Last columns: median and mean over the"
-    yield "sets of the gain over `mean_std_max` (MFCC: `mean_std`), as many sets as have both. Made"
-    yield "by `python benchmarks/order.py`.\n"
+    yield "Accuracy in percent, mean ± deviation over the draws where there are several. Splits"
+    yield "and classifiers as in compare.md. Last columns: median and mean, over the sets that have"
+    yield "both, of the gain over `mean_std_max` (MFCC: `mean_std`). Made by"
+    yield "`python benchmarks/order.py`.\n"
     yield from (f"- {line}" for line in about())
     for classifier in CLASSIFIERS:
         for family in FAMILIES:
@@ -185,10 +182,7 @@ def _table(rows, family, classifier):
         if not any(found.values()):
             continue
         base = {data: rows.get((data, f"{family}: {plain}", classifier)) for data in _sets.SETS}
-        cells = [
-            score_text(100 * row.accuracy, 100 * row.accuracy_std, row.draws) if row else ""
-            for row in found.values()
-        ]
+        cells = [_percent(row) if row else "" for row in found.values()]
         gains = [
             100 * (found[data].accuracy - base[data].accuracy)
             for data in _sets.SETS
@@ -202,6 +196,12 @@ def _table(rows, family, classifier):
         yield "| pooling | features | " + " | ".join(_sets.SETS) + " | median | mean |"
         yield "|---|---:|" + "---:|" * (len(_sets.SETS) + 2)
         yield from lines
+
+
+def _percent(row):
+    """Return an accuracy as text."""
+    spread = f" ± {100 * row.accuracy_std:.1f}" if row.draws > 1 else ""
+    return f"{100 * row.accuracy:.1f}{spread}"
 
 
 if __name__ == "__main__":
