@@ -8,6 +8,9 @@ with lengths on the processor, as in room 3, and P its number of parts. A clip w
 gives zeros.
 """
 
+import math
+import re
+
 import torch
 import torch.nn.functional as F
 
@@ -27,6 +30,8 @@ NAMED = {
     "quantiles": ("quantiles",),
     "pyramid": ("pyramid",),
 }
+MOST_COEFFICIENTS = 64
+_CHUNK = 1 << 20  # numbers taken to float64 at a time
 
 
 def resolve(pooling):
@@ -35,12 +40,14 @@ def resolve(pooling):
     Parameters
     ----------
     pooling : str or sequence of str
-        Names among mean, std, max, mean_std, mean_max, mean_std_max, quantiles, pyramid.
+        Names among mean, std, max, mean_std, mean_max, mean_std_max, quantiles, pyramid, and
+        dct1 to dct64: so many coefficients of a cosine transform over time.
 
     Returns
     -------
     names : tuple of str
-        The elementary poolings, in order.
+        The elementary poolings, in order; of a transform each coefficient, from dct0 on. That
+        one is the mean, and is left out beside it.
 
     Raises
     ------
@@ -52,17 +59,36 @@ def resolve(pooling):
     >>> from skaudio.pooling import resolve
     >>> resolve(["mean_std", "quantiles"])
     ('mean', 'std', 'quantiles')
+    >>> resolve("dct3"), resolve(["mean", "dct3"])
+    (('dct0', 'dct1', 'dct2'), ('mean', 'dct1', 'dct2'))
     """
     names = [pooling] if isinstance(pooling, str) else pooling
     try:
-        resolved = tuple(part for name in names for part in NAMED[name])
+        resolved = [part for name in names for part in _parts(name)]
     except (KeyError, TypeError):
-        resolved = ()
+        resolved = []
     if not resolved:
-        raise ValueError(f"pooling={pooling!r} is unknown; use one or a list of {sorted(NAMED)}")
+        raise ValueError(
+            f"pooling={pooling!r} is unknown; use one or a list of {sorted(NAMED)} and of dct1 "
+            f"to dct{MOST_COEFFICIENTS}"
+        )
     if len({*resolved}) < len(resolved):
         raise ValueError(f"pooling={pooling!r} asks for the same part twice")
-    return resolved
+    return tuple(part for part in resolved if part != "dct0" or "mean" not in resolved)
+
+
+def _parts(name):
+    """Elementary poolings of one name."""
+    dct = re.fullmatch("dct([1-9][0-9]?)", name)
+    if dct and int(dct[1]) <= MOST_COEFFICIENTS:
+        return [f"dct{k}" for k in range(int(dct[1]))]
+    return NAMED[name]
+
+
+def _orders(names):
+    """Coefficients of a cosine transform that are asked for, beyond the mean."""
+    dcts = (name.removeprefix("dct") for name in names if name.startswith("dct"))
+    return [int(k) for k in dcts if k != "0"]
 
 
 def part_names(names):
@@ -102,7 +128,13 @@ def pool(x, lengths, names):
     vector : Tensor of shape (B, P * C)
         The parts one after the other.
     """
-    return torch.cat([_POOLS[name](x, lengths) for name in names], dim=1)
+    parts = {name: _POOLS[name](x, lengths) for name in names if name in _POOLS}
+    if orders := _orders(names):
+        # a constant has no part in any of these: without it a steady clip gives exact zeros, not
+        # rounding errors, which a scaler would blow up
+        moving = _masked(x - x[..., :1], lengths, 0.0)
+        parts |= _named(_dct(moving, lengths, orders), orders)
+    return torch.cat([parts[name].to(x.dtype) for name in names], dim=1)
 
 
 def _masked(x, lengths, value):
@@ -179,11 +211,43 @@ def pyramid(x, lengths):
     return torch.cat(parts, dim=1)
 
 
-_POOLS = {"mean": mean, "std": std, "max": max, "quantiles": quantiles, "pyramid": pyramid}
+def _dct(x, lengths, orders, start=0):
+    """What the frames from ``start`` on add to coefficients (B, C, K), k > 0, over sqrt(n).
+
+    The orthonormal DCT-II has X_k = sqrt(2 / n) sum_t x_t cos(pi k (2 t + 1) / 2 n). That of n
+    frames has n coefficients; further ones are 0.
+    """
+    if bool((lengths == lengths[:1]).all()):
+        lengths = lengths[:1]
+    n = lengths.to(x.device, torch.float64)[:, None, None]
+    k = torch.tensor(orders, dtype=torch.float64, device=x.device)
+    angle, scale = math.pi * k / (2 * n.clamp(min=1)), (k < n) * math.sqrt(2) / n.clamp(min=1)
+    total = x.new_zeros(*x.shape[:2], len(orders), dtype=torch.float64)
+    size = _CHUNK // (len(x) * (x.shape[1] + len(orders))) + 1
+    for begin in range(0, x.shape[2], size):
+        part = x[..., begin : begin + size].double()
+        t = start + begin + torch.arange(part.shape[2], device=x.device)[:, None]
+        total += part @ (torch.cos(angle * (2 * t + 1)) * scale)
+    return total
+
+
+def _named(coefficients, orders):
+    """Coefficients (B, C, K) as (B, C) by their names."""
+    return {f"dct{k}": coefficients[..., i] for i, k in enumerate(orders)}
+
+
+_POOLS = {
+    "mean": mean,
+    "std": std,
+    "max": max,
+    "quantiles": quantiles,
+    "pyramid": pyramid,
+    "dct0": mean,
+}
 
 
 def streams(names):
-    """Whether a pooling can be merged from tiles without keeping every frame.
+    """Whether a pooling can be merged from tiles without all frames in memory.
 
     Parameters
     ----------
@@ -193,22 +257,25 @@ def streams(names):
     Returns
     -------
     possible : bool
-        True for mean, std and max.
+        True for mean, std, max and the coefficients of a cosine transform.
     """
-    return {*names} <= {"mean", "std", "max"}
+    return {name.rstrip("0123456789") for name in names} <= {"mean", "std", "max", "dct"}
 
 
 class Accumulator:
-    """Mean, deviation and maximum of one long clip from its tiles, merged in float64.
+    """Pools one long clip from its tiles, merged in float64.
 
     Parameters
     ----------
     names : tuple of str
-        Elementary poolings among mean, std, max.
+        Elementary poolings that `streams`.
+    n_frames : int, default=None
+        Number of frames of all tiles, which a cosine transform must know beforehand.
     """
 
-    def __init__(self, names):
-        self.names, self.count, self.square, self.stats = names, 0, 0.0, {}
+    def __init__(self, names, n_frames=None):
+        self.names, self.orders, self.n_frames = names, _orders(names), n_frames
+        self.count, self.square, self.dct, self.stats = 0, 0.0, 0.0, {}
 
     def append(self, x):
         """Take the next tile.
@@ -218,21 +285,33 @@ class Accumulator:
         x : Tensor of shape (1, C, T)
             Its frames, T >= 1.
         """
-        count, lengths = x.shape[-1], torch.tensor([x.shape[-1]])
+        lengths = torch.tensor([x.shape[-1]])
         if "max" in self.names:
             top = max(x, lengths)
             self.stats["max"] = torch.maximum(top, self.stats.get("max", top))
-        if {"mean", "std"}.isdisjoint(self.names):
-            return
-        new_mean, total = mean(x, lengths).double(), self.count + count
+        if self.orders:
+            self._add_dct(x)
+        if not {"mean", "std", "dct0"}.isdisjoint(self.names):
+            self._add_moments(x, lengths)
+        self.count += x.shape[-1]
+
+    def _add_dct(self, x):
+        if not self.count:
+            self.first = x[..., :1].clone()
+        n_frames = torch.tensor([self.n_frames])
+        self.dct = self.dct + _dct(x - self.first, n_frames, self.orders, start=self.count)
+        self.stats |= _named(self.dct, self.orders)
+
+    def _add_moments(self, x, lengths):
+        count, total = x.shape[-1], self.count + x.shape[-1]
+        new_mean = mean(x, lengths).double()
         gap = new_mean - self.stats.get("mean", new_mean)
-        self.stats["mean"] = new_mean - gap * (self.count / total)
+        self.stats["mean"] = self.stats["dct0"] = new_mean - gap * (self.count / total)
         if "std" in self.names:
             # Chan et al. 1983: squares about the joint mean gain the distance of the means
             square = std(x, lengths).double().square() * count
             self.square = self.square + square + gap.square() * (self.count * count / total)
             self.stats["std"] = (self.square / total).sqrt()
-        self.count = total
 
     def result(self):
         """Vector of all tiles seen.

@@ -124,9 +124,10 @@ class Walk:
             _check_memory(
                 4 * sum(len(m.channels) * n_steps // m.stride for m in maps),
                 "has frames of {}, which do not fit into memory; keep fewer layers, cut it into "
-                "AudioFile segments, or pool by mean, std or max alone",
+                "AudioFile segments, or pool by mean, std, max or dct alone",
             )
-        sinks = [pooling.Accumulator(self.pooling) if streams else [] for _ in maps]
+        n_frames = self.network.output_lengths(torch.tensor([n_steps]))
+        sinks = [pooling.Accumulator(self.pooling, int(n)) if streams else [] for n in n_frames]
         in_parts = self._pieces if hasattr(self.network, "pieces") else self._tiles
         for i, y in in_parts(x, max_steps):
             sinks[i].append(y)

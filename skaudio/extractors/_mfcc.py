@@ -44,7 +44,9 @@ class MFCCTransformer(BaseAudioTransformer):
         nine frames as in `librosa.feature.delta` (fewer than nine frames: the last is held).
     pooling : str or sequence of str, default="mean_std"
         Names among mean, std, max, mean_std, mean_max, mean_std_max, quantiles (5, 25, 50, 75
-        and 95 %) and pyramid (means of 1 + 2 + 4 equal parts). Several are concatenated.
+        and 95 %), pyramid (means of 1 + 2 + 4 equal parts), and dct1 to dct64: the first 1 to 64
+        coefficients of a cosine transform over the clip, which tell in what order things happen.
+        Several are concatenated.
         Differences are pooled over the frames they have; without any they give 0.
     batch_size : float, default=None
         Seconds of audio per batch. None: chosen to hold memory under 1 GB.
@@ -138,7 +140,7 @@ class MFCCTransformer(BaseAudioTransformer):
             {**small, "delta": "savgol", "pooling": "mean"},
             {**small, "n_deltas": 0, "top_db": None, "pooling": "quantiles"},
             {**small, "n_deltas": 3, "pooling": "pyramid", "n_fft": 301, "sample_rate": 12000},
-            {**small, "pooling": ["max", "mean_std"], "fmin": 100.0, "fmax": 4000.0},
+            {**small, "pooling": ["max", "mean_std", "dct6"], "fmin": 100.0, "fmax": 4000.0},
         ]
 
     def _check_parameters(self):

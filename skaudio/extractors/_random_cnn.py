@@ -81,8 +81,10 @@ class RandomCNNTransformer(BaseAudioTransformer):
         of each clip; or by those of each mel band over the clips seen in `fit`.
     pooling : str or sequence of str, default="mean_std_max"
         Names among mean, std, max, mean_std, mean_max, mean_std_max, quantiles (5, 25, 50, 75
-        and 95 %) and pyramid (means of 1 + 2 + 4 equal parts). Several are concatenated. The
-        paper has "mean". Spectrogram maps are averaged over frequency first.
+        and 95 %), pyramid (means of 1 + 2 + 4 equal parts), and dct1 to dct64: the first 1 to 64
+        coefficients of a cosine transform over the clip, which tell in what order things happen.
+        Several are concatenated. The paper has "mean". Spectrogram maps are averaged over
+        frequency first.
     fixed_length : int, default=None
         Length every clip is given: mel frames, or samples for the designs on the wave. Longer
         clips keep their beginning. None: clips keep their length.
@@ -290,7 +292,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
             {**mel, **paper, "design": "timbral_temporal"},
             {**blocks, "normalize": "dataset", "layers": 1, "short": "zero"},
             {**blocks, "design": "timbral"},
-            {**blocks, "design": "temporal", "pooling": "mean_std_max"},
+            {**blocks, "design": "temporal", "pooling": "dct8"},
             wave,
             {**wave, **paper, "fixed_length": 3000, "layers": [0, 3]},
             {**wave, "normalize": "dataset", "short": "zero", "pooling": "pyramid"},

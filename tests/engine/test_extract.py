@@ -81,7 +81,10 @@ def test_processes_do_not_show(spoken_digits, extracted, n_jobs):
 # --- tiles of long clips -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pooling", ["mean_std_max", ["mean", "quantiles", "pyramid"]], ids=str)
+POOLINGS = ["mean_std_max", ["mean", "quantiles", "pyramid"], ["dct8", "max"]]
+
+
+@pytest.mark.parametrize("pooling", POOLINGS, ids=str)
 @pytest.mark.parametrize("design", DESIGNS)
 def test_tiles_do_not_show(design, pooling, rng, monkeypatch):
     clips = [rng.standard_normal(n) for n in (90_000, 90_001, 89_983, 64 * 1400)]

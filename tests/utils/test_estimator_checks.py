@@ -120,7 +120,7 @@ def test_instances_cover_every_variant():
         assert len([cnn for cnn in cnns if cnn.design == design]) >= 1
     for name in ("reference", "fixed_length", "layers", "top_db", "sample_rate", "kernel"):
         assert len(seen[name]) > 1, name
-    assert {"mean", "quantiles", "pyramid", "mean_max", "mean_std_max"} < seen["pooling"]
+    assert {"mean", "quantiles", "pyramid", "mean_max", "mean_std_max", "dct8"} < seen["pooling"]
     mfccs = [i for i in check_instances() if isinstance(i, MFCCTransformer)]
     assert {i.delta for i in mfccs} == {"difference", "savgol"}
     assert {0, 1, 2, 3} - {i.n_deltas for i in mfccs} <= {1}
