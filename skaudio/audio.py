@@ -58,7 +58,7 @@ class AudioFile:
 def _printable(path):
     """A path on one line of characters that every terminal knows how to show."""
     try:
-        name = os.fsdecode(path)
+        name = str(path) if isinstance(path, str) else os.fsdecode(path.__fspath__())
     except Exception:  # it is none; whoever opens it says so
         return type(path).__name__
     return name if name.isprintable() else repr(name)[1:-1]
@@ -121,12 +121,17 @@ def _source(item):
 
 
 def _is_number(item):
-    return isinstance(item, Real) or getattr(item, "ndim", None) == 0
+    zero_d = getattr(item, "ndim", None) == 0 and not isinstance(item, str | bytes)
+    return zero_d or isinstance(item, Real)
 
 
 def _is_pair(item):
     """Whether an item is (samples, sample rate), in this order or the other."""
-    return isinstance(item, tuple) and len(item) == 2 and _is_number(item[0]) != _is_number(item[1])
+    if not isinstance(item, tuple) or len(item) != 2:
+        return False
+    first, second = map(_is_number, item)
+    samples = item[0] if second else item[1]
+    return first != second and (isinstance(samples, list) or hasattr(samples, "__array__"))
 
 
 def _source_of_dict(item):
@@ -135,8 +140,8 @@ def _source_of_dict(item):
         if item.get("sampling_rate") is None:
             raise ValueError("is a dict with an 'array', but without its 'sampling_rate'")
         return _Samples(item["array"], item["sampling_rate"])
-    for key in ("bytes", "path"):
-        if item.get(key) is not None:
+    for key, kinds in (("bytes", bytes | bytearray), ("path", str | os.PathLike)):
+        if isinstance(item.get(key), kinds):
             return _source(item[key])
     raise ValueError("is a dict, but has neither 'array' and 'sampling_rate', 'bytes' nor 'path'")
 
@@ -221,10 +226,13 @@ class Clips(Sequence):
         try:
             source = _source(self.items[i])
             if isinstance(source, AudioFile):
-                check_file(source.path)
+                path = as_path(source.path)
+                check_file(path)
+                if source.start is None and source.stop is None and path is source.path:
+                    return source
                 start, stop = check_segment(source.start, source.stop)
                 # equal segments are equal, however their ends were written
-                return AudioFile(as_path(source.path), start or None, None if stop == np.inf else stop)
+                return AudioFile(path, start or None, None if stop == np.inf else stop)
         except ValueError as error:
             raise ClipError(self.rows[i], self.name(i), str(error)) from error
         return source if isinstance(source, bytes) else None
@@ -234,7 +242,8 @@ class Clips(Sequence):
         try:
             source = _source(self.items[i])
             if isinstance(source, AudioFile):
-                wave = read_audio(source.path, rate, start=source.start, stop=source.stop)
+                path = as_path(source.path)
+                wave = read_audio(path, rate, start=source.start, stop=source.stop)
             elif isinstance(source, bytes):
                 wave = read_audio(source, rate)
             else:
@@ -259,8 +268,11 @@ class Clips(Sequence):
         ClipError
             If a file cannot be opened, or an array is no clip or not finite.
         """
-        if self.file(i) is None:
+        file = self.file(i)
+        if file is None:
             self[i]
+        elif isinstance(file, AudioFile) and not os.access(file.path, os.R_OK):
+            raise ClipError(self.rows[i], self.name(i), "cannot be read: permission denied")
 
 
 # --- collections of clips ------------------------------------------------------------------------
@@ -294,32 +306,32 @@ def clip_items(X):
         what = "one array and its sample rate" if isinstance(X, tuple) else "the bytes of one file"
         raise TypeError(f"X is {what}; one clip is a list of one: [X]")
     if isinstance(X, Iterator | dict | set | frozenset) and not hasattr(X, "ndim"):
-        raise TypeError(f"X is a {type(X).__name__}; pass a list of clips, for instance list(X)")
-    if not isinstance(X, Sequence):
-        X = _column(X)
-        if X is None:
-            return None
-    # the first one alone tells nothing: a list of clips may have a hole, nan, in a row
-    if len(X) and (getattr(X, "dtype", object) != object or all(isinstance(x, Real) for x in X)):
+        clips = "[X] or list(X.values())" if isinstance(X, dict) else "list(X)"
+        raise TypeError(f"X is a {type(X).__name__}; pass a list of clips, for instance {clips}")
+    column = X if isinstance(X, Sequence) else _column(X)
+    if column is None:
+        return None
+    if len(column) and all(map(_is_number, column)):
         raise ValueError(
-            f"Expected 2D array, got 1D array instead: X is the {len(X)} samples of one clip. One "
-            "clip is a list of one: [X]. Reshape your data with X.reshape(1, -1) for a matrix of "
-            "one row"
+            f"Expected 2D array, got 1D array instead: X is the {len(column)} samples of one clip. "
+            "One clip is a list of one: [X]. Reshape your data with X.reshape(1, -1) for a matrix "
+            "of one row"
         )
-    return list(X)
+    return list(column)
 
 
 def _column(X):
-    """X as a 1-D array if it is a column, or has one column and no numbers in it; else None."""
+    """X itself if it has one dimension; its column, if it has one that is not of numbers."""
     shape = getattr(X, "shape", ())
-    if len(shape) == 1 and hasattr(X, "dtype"):
-        X = np.asarray(X)
-        return X if X.dtype.kind in "biufc" else X.astype(object)
+    if len(shape) == 1:
+        return X
     if len(shape) != 2 or shape[1] != 1:
         return None
-    X = X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X)
-    column = X[:, 0].astype(object) if X.dtype.kind in "OUT" else ()
-    return column if any(not isinstance(item, Real | None) for item in column) else None
+    # iterated, a data frame's column gives its clips as they are, whatever made the frame
+    column = X[X.columns[0]] if hasattr(X, "columns") else np.asarray(X)[:, 0]
+    if getattr(column.dtype, "kind", "O") in "biufc":
+        return None
+    return None if all(item is None or _is_number(item) for item in column) else column
 
 
 def matrix_rows(given, checked):

@@ -282,6 +282,8 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
             if "features as input" in str(error):
                 text = str(error).rstrip(".")
                 raise ValueError(f"{text}; pass list(X) if clips may differ in length") from error
+            if "string to float" in str(error):
+                raise ValueError(f"{error}; pass the column of the paths alone") from error
             raise
         return Clips(matrix_rows(given, X), self.sample_rate)
 

@@ -7,7 +7,6 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from numbers import Real
 
 import numpy as np
@@ -73,7 +72,12 @@ def read_audio(path, sample_rate=None, *, start=None, stop=None):
     """
     import soundfile
 
-    with _opened(path) as sound:
+    if isinstance(path, bytes):
+        length, file = len(path), _Content(path)
+    else:
+        path = as_path(path)
+        length, file = check_file(path), _open_file(path)
+    with file, _decoder(file, length, path) as sound:
         rate = sound.samplerate
         _check_rates(rate, sample_rate)
         first, last = _segment(sound, start, stop)
@@ -142,7 +146,7 @@ def as_path(path):
 
     Returns
     -------
-    path : str or bytes
+    path : str
         Without it.
 
     Raises
@@ -154,10 +158,10 @@ def as_path(path):
         if not isinstance(path, str | os.PathLike):
             raise ValueError(f"is an AudioFile of a {type(path).__name__}, which is no path")
         try:
-            path = os.fspath(path)
+            path = os.fsdecode(path)
         except Exception as error:  # whatever the path's own `__fspath__` raises
             raise ValueError(f"is no path ({error})") from error
-    return os.path.expanduser(path) if path[:1] in ("~", b"~") else path
+    return os.path.expanduser(path) if path.startswith("~") else path
 
 
 def check_file(path):
@@ -165,8 +169,8 @@ def check_file(path):
 
     Parameters
     ----------
-    path : str or path-like
-        The path.
+    path : str
+        As `as_path` gives it.
 
     Returns
     -------
@@ -179,19 +183,16 @@ def check_file(path):
         If it is no file that may be read, or an empty one.
     """
     try:
-        path = as_path(path)
         entry = os.stat(path)
     except OSError as error:
         raise _in_words(error) from error
-    except (UnicodeError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(f"has a name that no file can have ({error})") from error
     if not stat.S_ISREG(entry.st_mode):  # opening another one may wait for ever
         kind = _KINDS.get(stat.S_IFMT(entry.st_mode), "special file")
         raise ValueError(f"is a {kind}, not a sound file")
     if entry.st_size == 0:
         raise ValueError("is an empty file (0 bytes)")
-    if not os.access(path, os.R_OK):
-        raise ValueError("cannot be read: permission denied")
     return entry.st_size
 
 
@@ -207,36 +208,30 @@ def _open_file(path):
     """Open a file; where too many are open, wait until others are closed."""
     for pause in (*_PATIENCE, None):
         try:
-            return open(as_path(path), "rb", buffering=0)
+            return open(path, "rb", buffering=0)
         except OSError as error:
             if pause is None or error.errno not in (errno.EMFILE, errno.ENFILE):
                 raise _in_words(error) from error
         time.sleep(pause)
 
 
-@contextmanager
-def _opened(path):
-    """`soundfile.SoundFile` of a path, or of the content of a file."""
+def _decoder(file, length, path):
+    """`soundfile.SoundFile` of an open file that is complete; the path only names it."""
     import soundfile
 
-    content = path if isinstance(path, bytes) else None
-    if content == b"":
-        raise ValueError("is empty (0 bytes)")
-    length = check_file(path) if content is None else len(content)
-    with _open_file(path) if content is None else _Content(content) as file:
-        gap = check_complete(file, length)
+    gap = check_complete(file, length)
+    file.seek(0)
+    if gap is not None:
+        source = _filled(file, gap)
+    elif os.name == "posix" and not isinstance(file, _Content):
+        source = file.fileno()  # what a file is, its content tells: a number has no suffix
+    else:
+        source = file
+    try:
+        return soundfile.SoundFile(source, closefd=False)
+    except (soundfile.LibsndfileError, TypeError) as error:
         file.seek(0)
-        # what a file is, its content tells: a descriptor has no name to go by
-        source = file.fileno() if content is None and os.name == "posix" else file
-        if gap is not None:
-            source = _filled(file, content, gap)
-        try:
-            sound = soundfile.SoundFile(source, closefd=False)
-        except (soundfile.LibsndfileError, TypeError) as error:
-            file.seek(0)
-            raise ValueError(_undecodable(error, file.read(16), path)) from error
-        with sound:
-            yield sound
+        raise ValueError(_undecodable(error, file.read(16), path)) from error
 
 
 class _Content(io.BytesIO):
@@ -249,19 +244,22 @@ class _Content(io.BytesIO):
             return self.tell()
 
 
-def _filled(file, content, gap):
+def _filled(file, gap):
     """The file with the size of its samples filled in: as many as there are."""
-    if content is None:
-        file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        file[gap : gap + 4] = b"\xff" * 4
-        return file
-    return _Content(content[:gap] + b"\xff" * 4 + content[gap + 4 :])
+    if isinstance(file, _Content):
+        content = file.getvalue()
+        return _Content(content[:gap] + b"\xff" * 4 + content[gap + 4 :])
+    file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    file[gap : gap + 4] = b"\xff" * 4
+    return file
 
 
 def _undecodable(error, head, path):
     reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
     problem = f"is not audio that can be decoded ({reason})"
-    name = "" if isinstance(path, bytes) else os.path.splitext(os.fsdecode(path))[1].lower()
+    if isinstance(path, bytes) and len(path) < 256:
+        problem += "; bytes are taken for the content of a sound file, not for its path"
+    name = "" if isinstance(path, bytes) else os.path.splitext(path)[1].lower()
     kind = ".m4a" if head[4:8] == b"ftyp" else None
     kind = kind or next((k for start, k in _OTHER_STARTS.items() if head.startswith(start)), None)
     if name in _OTHER_NAMES or kind:

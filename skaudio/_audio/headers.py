@@ -10,31 +10,30 @@ __all__ = ["check_complete", "find_samples"]
 
 _SLACK = 64  # bytes: some programs count the header into the size of the samples
 _MOST_CHUNKS = 4096
-_W64 = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # how most names of Wave64 chunks end
-_W64_RIFF = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000")
+_HEAD = 512  # bytes: as a rule the samples begin sooner
+_W64 = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # what names of Wave64 chunks end in
 
 
 class _Chunks(NamedTuple):
-    """How a format writes its chunks: byte order, first chunk, name, size, padding."""
+    """How a format writes its chunks."""
 
-    order: str
-    begin: int
-    name: int  # bytes of a name
-    size: str  # struct format of a size
+    begin: int  # of the first one, in bytes
+    head: struct.Struct  # name and size
     own: int  # bytes of its head that a chunk counts into its size
-    align: int
+    align: int  # bytes that the beginning of a chunk is a multiple of
     samples: bytes  # name of the chunk that holds the samples
 
 
+_LITTLE, _BIG, _LONG = struct.Struct("<4sI"), struct.Struct(">4sI"), struct.Struct("<16sQ")
 _FORMATS = {
-    b"RIFF": _Chunks("<", 12, 4, "I", 0, 2, b"data"),
-    b"RF64": _Chunks("<", 12, 4, "I", 0, 2, b"data"),
-    b"RIFX": _Chunks(">", 12, 4, "I", 0, 2, b"data"),
-    b"AIFF": _Chunks(">", 12, 4, "I", 0, 2, b"SSND"),
-    b"AIFC": _Chunks(">", 12, 4, "I", 0, 2, b"SSND"),
-    b"8SVX": _Chunks(">", 12, 4, "I", 0, 2, b"BODY"),
-    b"16SV": _Chunks(">", 12, 4, "I", 0, 2, b"BODY"),
-    _W64_RIFF: _Chunks("<", 40, 16, "Q", 24, 8, b"data" + _W64),
+    b"RIFF": _Chunks(12, _LITTLE, 0, 2, b"data"),
+    b"RF64": _Chunks(12, _LITTLE, 0, 2, b"data"),
+    b"RIFX": _Chunks(12, _BIG, 0, 2, b"data"),
+    b"AIFF": _Chunks(12, _BIG, 0, 2, b"SSND"),
+    b"AIFC": _Chunks(12, _BIG, 0, 2, b"SSND"),
+    b"8SVX": _Chunks(12, _BIG, 0, 2, b"BODY"),
+    b"16SV": _Chunks(12, _BIG, 0, 2, b"BODY"),
+    b"riff": _Chunks(40, _LONG, 24, 8, b"data" + _W64),
 }
 
 
@@ -103,21 +102,22 @@ def find_samples(file, length):
         the decoder has the last word, the three are ``(length, 0, 32)``.
     """
     unknown = length, 0, 32
-    head = file.read(40)
+    head = file.read(_HEAD)
     if len(head) < 40:
         return unknown
     if head[:4] in (b".snd", b"dns."):
         return *struct.unpack_from("<II" if head[:1] == b"d" else ">II", head, 4), 32
-    chunks = _FORMATS.get(head[8:12] if head[:4] == b"FORM" else head[:4], _FORMATS[_W64_RIFF])
-    if chunks.name == 16 and head[:16] != _W64_RIFF:
+    chunks = _FORMATS.get(head[8:12] if head[:4] == b"FORM" else head[:4])
+    if chunks is None:
         return unknown
-    entry = struct.Struct(f"{chunks.order}{chunks.name}s{chunks.size}")
-    place, long = chunks.begin, None
+    place, entry, long = chunks.begin, chunks.head, None
     for _ in range(_MOST_CHUNKS):
         if place + entry.size > length:
             break
-        file.seek(place)
-        found = file.read(entry.size + 16)  # 16 more: all that is needed of a ds64 chunk
+        found = head[place : place + entry.size + 16]  # 16 more: what is needed of a ds64 chunk
+        if len(found) < entry.size + 16:
+            file.seek(place)
+            found = file.read(entry.size + 16)
         if len(found) < entry.size:
             break
         name, size = entry.unpack_from(found)
@@ -127,6 +127,6 @@ def find_samples(file, length):
         if name == chunks.samples:
             if long is not None and size == 0xFFFFFFFF:
                 return place, long, 64
-            return place, size, 8 * (entry.size - chunks.name)
+            return place, size, 64 if entry is _LONG else 32
         place += size + -size % chunks.align
     return unknown

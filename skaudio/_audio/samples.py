@@ -102,13 +102,13 @@ def as_rate(rate):
     """
     try:
         whole = int(rate)
-        if whole == rate and whole > 0 and not isinstance(rate, bool):
+        if whole == rate and 0 < whole < 2**31 and not isinstance(rate, bool):
             return whole
     except Exception as error:  # not even a number
         raise ValueError(
             f"has a {type(rate).__name__} for a sample rate, not a whole number of Hz"
         ) from error
-    raise ValueError(f"has a sample rate of {rate} Hz, not of a whole number above 0")
+    raise ValueError(f"has a sample rate of {rate!r:.20} Hz, which must be whole and above 0")
 
 
 def check_finite(wave):
