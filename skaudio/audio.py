@@ -1,19 +1,24 @@
-"""Room 1: whatever holds the user's clips -> mono float32 waves, checked.
+"""Stage 1: whatever holds the user's clips -> mono float32 waves, checked.
 
-A clip is a 1-D array (taken to be at the extractor's sample rate), a path, or an
-`AudioFile` segment of a path. Files carry their own rate and are resampled.
+A clip is a 1-D array (taken to be at the extractor's sample rate), an array together with a
+sample rate of its own, a path, an `AudioFile` segment of a path, or the content of a sound
+file. Whatever has its own rate is resampled.
 """
 
+import io
 import os
-import stat
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["AudioFile", "ClipError", "Clips", "clip_items", "read_audio"]
+from ._audio.decoding import as_path, check_file, check_segment, is_blank, read_audio, resample
+from ._audio.samples import as_rate, as_wave, check_finite
 
-_BLOCK = 1 << 20  # frames decoded at a time: a long many-channel file never lies in memory whole
+__all__ = ["AudioFile", "ClipError", "Clips", "clip_items", "matrix_rows", "read_audio"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,8 @@ class AudioFile:
     start : float, default=None
         First moment, in seconds from the beginning of the file. None: the beginning.
     stop : float, default=None
-        Last moment (exclusive), in seconds. None, or later than the end: the end.
+        Last moment (exclusive), in seconds. None, an empty cell of a table (NaN, NA, ""), or
+        later than the end: the end.
 
     Examples
     --------
@@ -41,12 +47,28 @@ class AudioFile:
     stop: float | None = None
 
     def __str__(self):
-        name = os.path.basename(os.fspath(self.path))
-        if self.start is None and self.stop is None:
+        name = _printable(self.path)
+        if self.start is None and is_blank(self.stop):
             return name
-        begin = 0 if self.start is None else self.start
-        end = "end" if self.stop is None else f"{self.stop:g} s"
-        return f"{name}, {begin:g} s to {end}"
+        begin = "0 s" if self.start is None else _seconds(self.start)
+        end = "end" if is_blank(self.stop) else _seconds(self.stop)
+        return f"{name}, {begin} to {end}"
+
+
+def _printable(path):
+    """A path on one line of characters that every terminal knows how to show."""
+    try:
+        name = str(path) if isinstance(path, str) else os.fsdecode(path.__fspath__())
+    except Exception:  # it is none; whoever opens it says so
+        return type(path).__name__
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
+def _seconds(moment):
+    try:
+        return f"{float(moment):g} s"
+    except Exception:  # it is no number; whoever cuts the file says so
+        return type(moment).__name__
 
 
 class ClipError(ValueError):
@@ -57,7 +79,7 @@ class ClipError(ValueError):
     index : int
         Row of the clip in X.
     name : str
-        File name of the clip, or "array".
+        Path of the clip and its segment, or "array", or "bytes".
     problem : str
         What is wrong with it.
     """
@@ -73,185 +95,55 @@ class ClipError(ValueError):
         )
 
 
-def read_audio(path, sample_rate=None, *, start=None, stop=None):
-    """Read a sound file as the extractors do: mono, float32, resampled.
-
-    Channels are averaged. Another rate than the wanted one is resampled by soxr at its
-    "HQ" setting. A segment is cut first and resampled then.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file to read.
-    sample_rate : int, default=None
-        Wanted rate in Hz. None: the rate of the file.
-    start, stop : float, default=None
-        Segment to read, in seconds, as in `AudioFile`.
-
-    Returns
-    -------
-    wave : ndarray of shape (n_samples,), float32
-        At least one sample; integer formats are scaled to [-1, 1).
-
-    Raises
-    ------
-    ValueError
-        If the file is missing, a directory, empty, unreadable, truncated or no audio, or
-        if the segment lies outside of it.
-
-    Examples
-    --------
-    >>> import tempfile, os, numpy as np, soundfile
-    >>> from skaudio import read_audio
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "stereo.wav")
-    ...     soundfile.write(path, np.full((44100, 2), [0.25, 0.75]), 44100)
-    ...     read_audio(path, 16000).shape
-    (16000,)
-    """
-    import soundfile
-
-    _check_readable(path)
-    try:
-        file = soundfile.SoundFile(path)
-    except soundfile.LibsndfileError as error:
-        reason = error.error_string.strip().rstrip(".")
-        raise ValueError(f"is not audio that can be decoded ({reason})") from error
-    with file:
-        first, last = _segment(file, start, stop)
-        try:
-            rate = sample_rate or file.samplerate
-            n_samples = -(-(last - first) * rate // file.samplerate) + 1
-            blocks = _mono_blocks(file, first, last)
-            wave = _joined(_resampled(blocks, file.samplerate, sample_rate), n_samples)
-        except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise ValueError(f"breaks off while decoding ({error})") from error
-        except MemoryError as error:
-            raise ValueError(
-                f"promises {last - first} samples in its header, more than memory holds; if it is "
-                "not damaged, cut it into AudioFile segments"
-            ) from error
-    return wave
+# --- clips ---------------------------------------------------------------------------------------
 
 
-def _looks_readable(path):
-    """Whether a path is a file that is not empty and may be read, as far as its entry tells."""
-    try:
-        entry = os.stat(path)
-    except (OSError, ValueError):
+class _Samples(NamedTuple):
+    """An array of samples; without a rate of its own it is at the rate of the extractor."""
+
+    array: Any
+    rate: Any = None
+
+
+def _source(item):
+    """What a clip comes from: an `AudioFile`, the content of a file as bytes, or `_Samples`."""
+    if isinstance(item, str | os.PathLike):
+        return AudioFile(item)
+    if isinstance(item, bytes | bytearray):
+        return bytes(item)
+    if isinstance(item, io.BytesIO):
+        return item.getvalue()
+    if _is_pair(item):
+        return _Samples(*(item if _is_number(item[1]) else reversed(item)))
+    if isinstance(item, dict):
+        return _source_of_dict(item)
+    return item if isinstance(item, AudioFile) else _Samples(item)
+
+
+def _is_number(item):
+    zero_d = getattr(item, "ndim", None) == 0 and not isinstance(item, str | bytes)
+    return zero_d or isinstance(item, Real)
+
+
+def _is_pair(item):
+    """Whether an item is (samples, sample rate), in this order or the other."""
+    if not isinstance(item, tuple) or len(item) != 2:
         return False
-    return stat.S_ISREG(entry.st_mode) and entry.st_size > 0 and os.access(path, os.R_OK)
+    first, second = map(_is_number, item)
+    samples = item[0] if second else item[1]
+    return first != second and (isinstance(samples, list) or hasattr(samples, "__array__"))
 
 
-def _check_readable(path):
-    """Say in plain words what keeps a path from being opened."""
-    try:
-        with open(path, "rb") as file:
-            if not file.read(1):
-                raise ValueError("is an empty file (0 bytes)")
-    except FileNotFoundError as error:
-        raise ValueError("does not exist (strings are taken as paths)") from error
-    except IsADirectoryError as error:
-        raise ValueError("is a directory, not a sound file") from error
-    except PermissionError as error:
-        raise ValueError("cannot be read: permission denied") from error
-    except OSError as error:
-        raise ValueError(f"cannot be opened ({error.strerror})") from error
-
-
-def _segment(file, start, stop):
-    """First and last (exclusive) frame of a segment given in seconds."""
-    rate, seconds = file.samplerate, file.frames / file.samplerate
-    begin = 0.0 if start is None else start
-    end = seconds if stop is None else min(stop, seconds)
-    if file.frames == 0:
-        raise ValueError("holds 0 samples")
-    if not 0 <= begin < end:
-        raise ValueError(
-            f"has no segment from {start} s to {stop} s: it lasts {seconds:g} s, "
-            "and 0 <= start < stop is needed"
-        )
-    first, last = min(round(begin * rate), file.frames - 1), round(end * rate)
-    return first, max(last, first + 1)
-
-
-def _mono_blocks(file, first, last) -> Iterator[np.ndarray]:
-    """Decode frames first..last block by block, channels averaged."""
-    file.seek(first)
-    while first < last:
-        block = file.read(min(_BLOCK, last - first), dtype="float32", always_2d=True)
-        if not len(block):
-            if "MP" in file.format and first > 0.9 * last:
-                return  # an mp3 header only estimates the number of frames
-            raise ValueError(
-                f"is truncated: its header promises {last} samples, it ends after {first}"
-            )
-        first += len(block)
-        yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
-
-
-def _resampled(blocks, rate, sample_rate) -> Iterator[np.ndarray]:
-    """Blocks at ``sample_rate``, streaming."""
-    if sample_rate is None or rate == sample_rate:
-        yield from blocks
-        return
-    import soxr
-
-    stream = soxr.ResampleStream(rate, sample_rate, num_channels=1, dtype="float32", quality="HQ")
-    head, seen = np.zeros(1, np.float32), 0
-    for index, block in enumerate(blocks):
-        if index == 0:
-            head = block[:1]
-        wave = stream.resample_chunk(np.ascontiguousarray(block))
-        seen += len(wave)
-        yield wave
-    rest = stream.resample_chunk(np.empty(0, np.float32), last=True)
-    yield rest if seen + len(rest) else head  # a clip of less than one output sample keeps one
-
-
-def _joined(blocks, n_samples):
-    """Join blocks of at most ``n_samples`` in place: blocks and their joint would be twice that."""
-    wave, end = np.empty(n_samples, np.float32), 0
-    for block in blocks:
-        wave[end : end + len(block)] = block
-        end += len(block)
-    return wave[:end]
-
-
-def clip_items(X):
-    """Recognise a collection of single clips.
-
-    Parameters
-    ----------
-    X : object
-        What the user passed as X.
-
-    Returns
-    -------
-    items : list or None
-        The clips, if X is a list, a tuple, a 1-D array (or column) of objects or strings.
-        None if X is something else: a matrix with a clip per row, to be checked as such.
-
-    Raises
-    ------
-    TypeError
-        If X is one clip instead of a list of clips, or has no order.
-    """
-    if isinstance(X, str | os.PathLike | AudioFile):
-        raise TypeError(f"X is one file ({X}); pass a list of clips: [{X!r}]")
-    if isinstance(X, Iterator | dict | set | frozenset) and not hasattr(X, "ndim"):
-        raise TypeError(f"X is a {type(X).__name__}; pass a list of clips, for instance list(X)")
-    if not isinstance(X, list | tuple):
-        if getattr(X, "ndim", None) != 1 or not hasattr(X, "dtype") or _numeric(X.dtype):
-            return None
-        X = list(np.asarray(X, dtype=object))
-    if len(X) and all(isinstance(item, int | float | np.number) for item in X):
-        return None  # one clip, not a list of clips: the check of matrices says so
-    return list(X)
-
-
-def _numeric(dtype):
-    return getattr(dtype, "kind", "O") in "biufc"
+def _source_of_dict(item):
+    """The same for a clip as Hugging Face's ``datasets`` give it, decoded or not."""
+    if item.get("array") is not None:
+        if item.get("sampling_rate") is None:
+            raise ValueError("is a dict with an 'array', but without its 'sampling_rate'")
+        return _Samples(item["array"], item["sampling_rate"])
+    for key, kinds in (("bytes", bytes | bytearray), ("path", str | os.PathLike)):
+        if isinstance(item.get(key), kinds):
+            return _source(item[key])
+    raise ValueError("is a dict, but has neither 'array' and 'sampling_rate', 'bytes' nor 'path'")
 
 
 class Clips(Sequence):
@@ -260,7 +152,7 @@ class Clips(Sequence):
     Parameters
     ----------
     items : sequence
-        Arrays, paths and `AudioFile` segments in any mixture, or the rows of a matrix.
+        Clips of all kinds in any mixture, or the rows of a matrix.
     sample_rate : int
         Rate in Hz that files are resampled to, and that arrays are taken to be at.
     rows : sequence of int, default=None
@@ -301,13 +193,19 @@ class Clips(Sequence):
         Returns
         -------
         name : str
-            File name (and segment), or "array".
+            Path (and segment), "bytes" for the content of a file, or "array".
         """
-        file = self.file(i)
-        return "array" if file is None else str(file)
+        item = self.items[i]
+        if isinstance(item, dict):
+            item = item.get("bytes") if item.get("path") is None else item["path"]
+        if isinstance(item, str | os.PathLike):
+            item = AudioFile(item)
+        if isinstance(item, AudioFile):
+            return str(item)
+        return "bytes" if isinstance(item, bytes | bytearray | io.BytesIO) else "array"
 
     def file(self, i):
-        """File of a clip.
+        """Sound file of a clip.
 
         Parameters
         ----------
@@ -316,22 +214,43 @@ class Clips(Sequence):
 
         Returns
         -------
-        file : AudioFile or None
-            None: the clip is an array.
+        file : AudioFile, bytes or None
+            A file that can be read, as far as its entry tells, with "~" replaced in its path;
+            or the content of one. None: the clip is an array.
+
+        Raises
+        ------
+        ClipError
+            If there is no such file.
         """
-        item = self.items[i]
-        if isinstance(item, str | os.PathLike):
-            item = AudioFile(item)
-        return item if isinstance(item, AudioFile) else None
+        try:
+            source = _source(self.items[i])
+            if isinstance(source, AudioFile):
+                path = as_path(source.path)
+                check_file(path)
+                if source.start is None and source.stop is None and path is source.path:
+                    return source
+                start, stop = check_segment(source.start, source.stop)
+                # equal segments are equal, however their ends were written
+                return AudioFile(path, start or None, None if stop == np.inf else stop)
+        except ValueError as error:
+            raise ClipError(self.rows[i], self.name(i), str(error)) from error
+        return source if isinstance(source, bytes) else None
 
     def __getitem__(self, i):
-        file = self.file(i)
+        rate = self.sample_rate
         try:
-            if file is None:
-                wave = _as_wave(self.items[i])
+            source = _source(self.items[i])
+            if isinstance(source, AudioFile):
+                path = as_path(source.path)
+                wave = read_audio(path, rate, start=source.start, stop=source.stop)
+            elif isinstance(source, bytes):
+                wave = read_audio(source, rate)
             else:
-                wave = read_audio(file.path, self.sample_rate, start=file.start, stop=file.stop)
-            _check_finite(wave)
+                wave = as_wave(source.array)
+                if source.rate is not None:
+                    wave = resample(wave, as_rate(source.rate), rate)
+            check_finite(wave)
         except ValueError as error:
             raise ClipError(self.rows[i], self.name(i), str(error)) from error
         return wave
@@ -349,55 +268,108 @@ class Clips(Sequence):
         ClipError
             If a file cannot be opened, or an array is no clip or not finite.
         """
-        item = self.items[i]
-        if isinstance(item, str | os.PathLike) and _looks_readable(item):
-            return  # most clips, in a third of the time it takes to open them
         file = self.file(i)
         if file is None:
             self[i]
-            return
-        try:
-            _check_readable(file.path)
-        except ValueError as error:
-            raise ClipError(self.rows[i], self.name(i), str(error)) from error
+        elif isinstance(file, AudioFile) and not os.access(file.path, os.R_OK):
+            raise ClipError(self.rows[i], self.name(i), "cannot be read: permission denied")
 
 
-def _as_wave(item):
-    """One array-like clip -> float32 (n_samples,), whatever real dtype it came in."""
-    if item is None:
-        raise ValueError("is None, not a clip")
-    try:
-        wave = np.asarray(item)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"is no array of samples ({error})") from error
-    if wave.dtype.kind == "c":
-        raise ValueError("holds complex numbers. Complex data not supported")
-    if wave.dtype.kind not in "biuf":
-        try:
-            wave = wave.astype(np.float32)
-        except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"is a {type(item).__name__} of dtype {wave.dtype}, not an array of samples"
-            ) from error
-    if wave.ndim != 1:
+# --- collections of clips ------------------------------------------------------------------------
+
+
+def clip_items(X):
+    """Recognise a collection of single clips.
+
+    Parameters
+    ----------
+    X : object
+        What the user passed as X.
+
+    Returns
+    -------
+    items : list or None
+        The clips, if X is a list, a tuple or another sequence, or an array, a column or a table
+        of one column of objects or strings. None if X is something else: a matrix with a clip
+        per row, to be checked as such.
+
+    Raises
+    ------
+    TypeError
+        If X is one clip instead of a list of clips, or has no order.
+    ValueError
+        If X is the samples of one clip.
+    """
+    if isinstance(X, str | os.PathLike | AudioFile):
+        raise TypeError(f"X is one file ({X}); pass a list of clips: [{X!r}]")
+    if isinstance(X, bytes | bytearray | io.BytesIO) or _is_pair(X):
+        what = "one array and its sample rate" if isinstance(X, tuple) else "the bytes of one file"
+        raise TypeError(f"X is {what}; one clip is a list of one: [X]")
+    if isinstance(X, Iterator | dict | set | frozenset) and not hasattr(X, "ndim"):
+        clips = "[X] or list(X.values())" if isinstance(X, dict) else "list(X)"
+        raise TypeError(f"X is a {type(X).__name__}; pass a list of clips, for instance {clips}")
+    column = X if isinstance(X, Sequence) else _column(X)
+    if column is None:
+        return None
+    if len(column) and all(map(_is_number, column)):
         raise ValueError(
-            f"has shape {wave.shape}, but a clip is one channel of shape (n_samples,)"
-            + ("; average its channels first" if wave.ndim == 2 else "")
+            f"Expected 2D array, got 1D array instead: X is the {len(column)} samples of one clip. "
+            "One clip is a list of one: [X]. Reshape your data with X.reshape(1, -1) for a matrix "
+            "of one row"
         )
-    if wave.size == 0:
-        raise ValueError("holds 0 samples")
-    with np.errstate(over="ignore"):
-        return wave.astype(np.float32, copy=False)
+    return list(column)
 
 
-def _check_finite(wave):
-    # one pass, no temporary: a sum is finite unless a term is not, or the terms are so
-    # large that no feature of them would be
-    with np.errstate(over="ignore", invalid="ignore"):
-        energy = np.dot(wave, wave)
-    if not np.isfinite(energy):
-        bad = np.flatnonzero(~np.isfinite(wave))
-        if len(bad):
-            what = "NaN" if np.isnan(wave[bad[0]]) else "inf"
-            raise ValueError(f"holds {what} at sample {bad[0]}")
-        raise ValueError(f"holds samples as large as {np.abs(wave).max():g}; scale it down")
+def _column(X):
+    """X itself if it has one dimension; its column, if it has one that is not of numbers."""
+    shape = getattr(X, "shape", ())
+    if len(shape) == 1:
+        return X
+    if len(shape) != 2 or shape[1] != 1:
+        return None
+    # iterated, a data frame's column gives its clips as they are, whatever made the frame
+    column = X[X.columns[0]] if hasattr(X, "columns") else np.asarray(X)[:, 0]
+    if getattr(column.dtype, "kind", "O") in "biufc":
+        return None
+    return None if all(item is None or _is_number(item) for item in column) else column
+
+
+def matrix_rows(given, checked):
+    """Rows of a matrix as clips, where scikit-learn's check loses what they are.
+
+    Parameters
+    ----------
+    given : array-like of shape (n_clips, n_samples)
+        What the user passed as X.
+    checked : ndarray of shape (n_clips, n_samples)
+        The same, checked.
+
+    Returns
+    -------
+    rows : sequence of ndarray of shape (n_samples,)
+        One for each clip.
+
+    Raises
+    ------
+    ValueError
+        If they are whole numbers of 64 bits that cannot be 16-bit samples.
+    """
+    if isinstance(given, np.ma.MaskedArray):
+        return list(given)
+    if getattr(given, "dtype", None) == object:  # checked, these are floats
+        checked = np.asarray(given.tolist())
+    if checked.dtype != np.int64:
+        return checked
+    # numpy and pandas make this type of whole numbers that come without one, from a table for
+    # instance; scikit-learn asks that matrices of it be taken
+    if not -(2**15) <= checked.min() <= checked.max() < 2**15:
+        raise ValueError(
+            "X is a matrix of int64 numbers beyond 16 bits, which do not say what full scale is; "
+            "pass floats in [-1, 1], or integers of the type that the recorder gave"
+        )
+    warnings.warn(
+        "X is a matrix of int64 numbers; they are taken for 16-bit samples and divided by 32768. "
+        "Pass X.astype('int16') if they are, and floats in [-1, 1] otherwise",
+        stacklevel=5,
+    )
+    return checked.astype(np.int16)

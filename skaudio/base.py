@@ -14,7 +14,7 @@ from ._engine.digest import state_digest
 from ._engine.extract import Run, extract
 from ._engine.saving import Saveable
 from ._engine.walk import Walk, finest, windows
-from .audio import ClipError, Clips, clip_items
+from .audio import ClipError, Clips, clip_items, matrix_rows
 from .utils._sklearn import check_feature_names_in
 from .utils.validation import check_choice, check_number
 
@@ -276,6 +276,7 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
                 for name in ("n_features_in_", "feature_names_in_"):
                     self.__dict__.pop(name, None)
             return Clips(items, self.sample_rate)
+        given = X
         try:
             # finiteness is checked clip by clip, so that a clip can be named or skipped; only
             # a matrix at fit fixes the width, and only matrices are held to it later
@@ -287,8 +288,10 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
             if "features as input" in str(error):
                 text = str(error).rstrip(".")
                 raise ValueError(f"{text}; pass list(X) if clips may differ in length") from error
+            if "string to float" in str(error):
+                raise ValueError(f"{error}; pass the column of the paths alone") from error
             raise
-        return Clips(X, self.sample_rate)
+        return Clips(matrix_rows(given, X), self.sample_rate)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,14 +1,17 @@
-"""Room 1: every form of X, every file format, resampling and segments."""
+"""Stage 1: every form of X, every file format, resampling and segments."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import soundfile
 import soxr
+import torch
 
 from skaudio import AudioFile, MFCCTransformer, RandomCNNTransformer, audio, read_audio
+from skaudio._audio import decoding
 
 RATE = 16000
 
@@ -76,12 +79,75 @@ def test_matrix_has_a_clip_per_row(mfcc, rng):
         np.testing.assert_array_equal(mfcc.fit_transform(matrix), expected)
 
 
-@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.uint8, bool, np.float16])
-def test_numbers_are_taken_as_they_are(mfcc, rng, dtype):
-    clip = rng.integers(0, 100, 1000).astype(dtype)
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.longdouble, ">f4"])
+def test_floats_are_taken_as_they_are(mfcc, rng, dtype):
+    clip = rng.uniform(-100, 100, 1000).astype(dtype)
     expected = mfcc.transform([clip.astype(np.float32)])
     np.testing.assert_array_equal(mfcc.transform([clip]), expected)
     np.testing.assert_array_equal(mfcc.transform(clip[None]), expected)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "silence", "full"),
+    [
+        (np.int8, 0, 2**7),
+        (np.uint8, 2**7, 2**7),
+        (np.int16, 0, 2**15),
+        (">i2", 0, 2**15),
+        (np.uint16, 2**15, 2**15),
+        (np.int32, 0, 2**31),
+        (np.uint32, 2**31, 2**31),
+    ],
+)
+def test_integers_are_scaled_by_their_type(mfcc, rng, dtype, silence, full):
+    limits = np.iinfo(dtype)
+    clip = rng.integers(limits.min, limits.max, 1000, dtype=np.int64, endpoint=True)
+    clip[:2] = limits.min, limits.max
+    expected = ((clip - silence) / full).astype(np.float32)
+    assert expected[0] == -1 and 0.99 < expected[1] <= 1
+    clip = clip.astype(dtype)
+    found = audio.Clips([clip, object_array(list(clip)), [*clip]], RATE)
+    for wave in found:
+        np.testing.assert_array_equal(wave, expected)
+        assert wave.dtype == np.float32
+    for X in ([clip], clip[None], pd.DataFrame(clip[None])):
+        np.testing.assert_array_equal(mfcc.transform(X), mfcc.transform([expected]))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype", "dtype"),
+    [("wav", "PCM_U8", "uint8"), ("aiff", "PCM_S8", "int8"), ("wav", "PCM_16", "int16"),
+     ("wav", "PCM_32", "int32"), ("wav", "PCM_24", "int32")],
+)  # fmt: skip
+def test_integers_are_scaled_as_those_of_files(write_audio, rng, suffix, subtype, dtype):
+    path = write_audio(f"a.{suffix}", rng.uniform(-1, 1, 5000), RATE, subtype=subtype)
+    if dtype in ("int16", "int32"):
+        samples, _ = soundfile.read(path, dtype=dtype)
+    else:
+        content = path.read_bytes()
+        samples = np.frombuffer(content[-5000:], dtype)
+    np.testing.assert_array_equal(audio.Clips([samples], RATE)[0], read_audio(path))
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint64", "list", "object"])
+def test_integers_of_64_bits_have_no_scale(mfcc, kind):
+    clip = np.array([0, 3000, 20_000])
+    clip = clip.tolist() if kind == "list" else clip.astype(kind)
+    with pytest.raises(ValueError, match=r"clip 1 .* holds u?int64 numbers, .*floats in \[-1, 1\]"):
+        mfcc.transform([np.zeros(100), clip])
+
+
+@pytest.mark.parametrize("make", [np.array, pd.DataFrame, lambda X: np.array(X, dtype=object)])
+def test_a_matrix_of_int64_is_taken_for_16_bits_and_says_so(mfcc, rng, make):
+    X = rng.integers(-(2**15), 2**15, (3, 500))
+    expected = mfcc.transform(X.astype(np.int16))
+    with pytest.warns(UserWarning, match="taken for 16-bit samples and divided by 32768"):
+        found = mfcc.transform(make(X.tolist()))
+    np.testing.assert_array_equal(found, expected)
+    for value in (2**15, -(2**15) - 1):
+        X[1, 7] = value
+        with pytest.raises(ValueError, match="X is a matrix of int64 numbers beyond 16 bits"):
+            mfcc.fit(make(X.tolist()))
 
 
 def test_clips_are_not_changed(mfcc, clips):
@@ -110,10 +176,24 @@ def test_no_list_of_clips(mfcc, audio_files, make, message):
             method(make(audio_files[0]))
 
 
-@pytest.mark.parametrize("make", [lambda x: x, lambda x: x.tolist(), lambda x: x.astype(int)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: x,
+        lambda x: x.tolist(),
+        lambda x: tuple(x),
+        lambda x: x.astype(int),
+        lambda x: x.astype(object),
+        pd.Series,
+        pl.Series,
+        torch.from_numpy,
+        lambda x: [10**400, *x[1:]],
+    ],
+)
 def test_one_clip_is_no_list_of_clips(mfcc, make, rng):
-    with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
-        mfcc.transform(make(100 * rng.standard_normal(50)))
+    for method in (mfcc.transform, MFCCTransformer().fit):
+        with pytest.raises(ValueError, match=r"the 50 samples of one clip.* list of one: \[X\]"):
+            method(make(100 * rng.standard_normal(50)))
 
 
 @pytest.mark.parametrize("X", [[], (), np.empty(0, dtype=object), np.empty((0, 10))], ids=repr)
@@ -166,7 +246,7 @@ def test_averaging_goes_before_resampling(write_audio, rng):
 @pytest.mark.parametrize("block", [1 << 20, 1000, 777])
 @pytest.mark.parametrize("rate", [8000, 11_025, 44_100, 48_000])
 def test_resampling_in_blocks_is_soxr_hq_in_one(write_audio, rng, monkeypatch, rate, block):
-    monkeypatch.setattr(audio, "_BLOCK", block)
+    monkeypatch.setattr(decoding, "_BLOCK", block)
     wave = 0.1 * rng.standard_normal(20_000).astype(np.float32)
     found = read_audio(write_audio("a.wav", wave, rate, subtype="FLOAT"), RATE)
     expected = soxr.resample(wave, rate, RATE, quality="HQ")
@@ -179,7 +259,7 @@ def test_blocks_do_not_show(write_audio, rng, monkeypatch, block):
     wave = 0.1 * rng.standard_normal((5000, 3)).astype(np.float32)
     path = write_audio("a.wav", wave, RATE, subtype="FLOAT")
     whole = read_audio(path)
-    monkeypatch.setattr(audio, "_BLOCK", block)
+    monkeypatch.setattr(decoding, "_BLOCK", block)
     np.testing.assert_array_equal(read_audio(path), whole)
 
 
@@ -234,7 +314,7 @@ def test_segments(ramp, start, stop, first, last):
     ("start", "stop"), [(2.0, None), (3.0, 4.0), (-0.1, 1.0), (1.0, 1.0), (1.5, 0.5), (0, -1.0)]
 )
 def test_segments_outside_of_the_file(ramp, start, stop):
-    with pytest.raises(ValueError, match=r"clip 0 \(ramp.wav.*has no segment .*lasts 2 s"):
+    with pytest.raises(ValueError, match=r"clip 0 \(.*ramp.wav.*has no segment .*lasts 2 s"):
         audio.Clips([AudioFile(ramp, start, stop)], 1000)[0]
 
 
@@ -249,9 +329,17 @@ def test_segment_is_cut_first_and_resampled_then(write_audio, rng):
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (("x/dog.wav",), "dog.wav"),
-        ((Path("x/dog.wav"), 1.5), "dog.wav, 1.5 s to end"),
+        (("x/dog.wav",), "x/dog.wav"),
+        ((Path("/x/dog.wav"), 1.5), "/x/dog.wav, 1.5 s to end"),
         (("dog.wav", None, 2), "dog.wav, 0 s to 2 s"),
+        (("dog.wav", 1.5, np.nan), "dog.wav, 1.5 s to end"),
+        (("dog.wav", None, pd.NA), "dog.wav"),
+        (("dog.wav", "now", 10**400), "dog.wav, str to int"),
+        (("caf\u00e9.wav",), "caf\u00e9.wav"),
+        (("caf\udce9.wav",), r"caf\udce9.wav"),  # a name in Latin-1, as Python decodes it
+        (("two\nlines\0.wav",), r"two\nlines\x00.wav"),
+        ((np.zeros(3),), "ndarray"),
+        ((b"RIFF",), "bytes"),
     ],
 )
 def test_segments_name_themselves(args, text):

@@ -109,14 +109,13 @@ def clip_digest(clips, i):
     OSError
         If a file cannot be read.
     ClipError
-        If an array is no clip.
+        If an array is no clip, or there is no such file.
     """
-    item = clips.items[i]
-    if isinstance(item, str | os.PathLike):
-        return file_digest(item)
     file = clips.file(i)
     if file is None:
         return hashlib.sha256(np.ascontiguousarray(clips[i])).hexdigest()[:32]
+    if isinstance(file, bytes):
+        return hashlib.sha256(file).hexdigest()[:32]
     digest = file_digest(file.path)
     if file.start is None and file.stop is None:
         return digest

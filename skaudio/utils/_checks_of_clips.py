@@ -152,10 +152,10 @@ def check_any_length(estimator):
             assert np.isfinite(probe.transform(clips)).all(), (
                 f"clips that are {value} throughout give features that are not finite"
             )
-    for dtype in ("int16", "int32", "float64"):
-        whole = [np.round(1000 * clip).astype(dtype) for clip in X]
-        as_float = estimator.transform([clip.astype(np.float32) for clip in whole])
-        assert_same(estimator.transform(whole), as_float, f"{dtype} clips, as they are")
+    for dtype, full in (("int16", 2**15), ("int32", 2**31), ("float64", 1)):
+        whole = [(full * clip.clip(-0.9, 0.9)).astype(dtype) for clip in X]
+        as_float = estimator.transform([clip.astype(np.float32) / full for clip in whole])
+        assert_same(estimator.transform(whole), as_float, f"{dtype} clips, scaled by their type")
 
 
 @contract

@@ -247,7 +247,7 @@ def test_skipped_clips_are_not_kept_and_are_named_each_time(tmp_path, paths):
     X = [paths[0], bad, tmp_path / "missing.wav", np.full(100, np.nan)]
     extractor = mfcc(memory=tmp_path / "kept", on_error="skip").fit(X)
     for _ in range(2):
-        with pytest.warns(UserWarning, match=r"skipped 3 of 4 clips:\n  clip 1 \(bad.wav\)"):
+        with pytest.warns(UserWarning, match=r"skipped 3 of 4 clips:\n  clip 1 \(.*bad.wav\)"):
             Z = extractor.transform(X)
         assert np.isnan(Z).all(axis=1).tolist() == [False, True, True, True]
     assert len(FeatureCache(tmp_path / "kept")) == 1

@@ -163,10 +163,10 @@ class WarnsTwice(RandomCNNTransformer):
         return super().transform(X) + 0 * super().transform(X)
 
 
-@breaks("check_any_length", "int16 clips, as they are")
-class ScalesIntegers(RandomCNNTransformer):
+@breaks("check_any_length", "int16 clips, scaled by their type")
+class TakesIntegersAsTheyAre(RandomCNNTransformer):
     def transform(self, X):
-        X = [x / 2.0**15 if x.dtype == np.int16 else x for x in X]
+        X = [x.astype(np.float32) if x.dtype == np.int16 else x for x in X]
         return super().transform(X)
 
     def _check_parameters(self):

@@ -1,0 +1,390 @@
+"""Sound files -> mono float32 waves at the wanted rate."""
+
+import errno
+import io
+import mmap
+import os
+import stat
+import time
+from collections.abc import Iterator
+from numbers import Real
+
+import numpy as np
+
+from .headers import check_complete
+
+__all__ = ["as_path", "check_file", "check_segment", "is_blank", "read_audio", "resample"]
+
+_BLOCK = 1 << 20  # samples decoded at a time, of all channels: memory stays flat in both
+_HIGHEST_RATE = 10_000_000  # Hz; what lies above is a damaged header
+_HIGHEST_RATIO = 256  # of two sample rates; one that is far off makes a small file a huge wave
+_PATIENCE = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # s until another program closes one of its files
+_KINDS = {
+    stat.S_IFDIR: "directory",
+    stat.S_IFIFO: "named pipe",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+}
+# what libsndfile does not decode, by the beginning of its content or by its name
+_OTHER_STARTS = {b"\x1a\x45\xdf\xa3": ".webm", b"\x30\x26\xb2\x75": ".wma", b"#!AMR": ".amr"}
+_OTHER_NAMES = (
+    ".3gp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4",
+    ".mpc", ".opus", ".ra", ".weba", ".webm", ".wma", ".wv",
+)  # fmt: skip
+
+
+def read_audio(path, sample_rate=None, *, start=None, stop=None):
+    """Read a sound file as the extractors do: mono, float32, resampled.
+
+    Channels are averaged. Another rate than the wanted one is resampled by soxr at its
+    "HQ" setting. A segment is cut first and resampled then.
+
+    Parameters
+    ----------
+    path : str, path-like or bytes
+        The file to read, "~" standing for the home folder; or, as bytes, its content.
+    sample_rate : int, default=None
+        Wanted rate in Hz. None: the rate of the file.
+    start, stop : float, default=None
+        Segment to read, in seconds, as in `AudioFile`.
+
+    Returns
+    -------
+    wave : ndarray of shape (n_samples,), float32
+        At least one sample; integer formats are scaled to [-1, 1).
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, a directory, a pipe, a device, empty, unreadable, truncated or no
+        audio, if the segment lies outside of it, or if its rate is far from the wanted one.
+
+    Examples
+    --------
+    >>> import tempfile, os, numpy as np, soundfile
+    >>> from skaudio import read_audio
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "stereo.wav")
+    ...     soundfile.write(path, np.full((44100, 2), [0.25, 0.75]), 44100)
+    ...     read_audio(path, 16000).shape
+    (16000,)
+    """
+    import soundfile
+
+    if isinstance(path, bytes):
+        length, file = len(path), _Content(path)
+    else:
+        path = as_path(path)
+        length, file = check_file(path), _open_file(path)
+    with file, _decoder(file, length, path) as sound:
+        rate = sound.samplerate
+        _check_rates(rate, sample_rate)
+        first, last = _segment(sound, start, stop)
+        try:
+            blocks = _mono_blocks(sound, first, last, _block(sound.channels, rate, sample_rate))
+            return _joined(blocks, last - first, rate, sample_rate)
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise ValueError(f"breaks off while decoding ({error})") from error
+
+
+def resample(wave, rate, sample_rate):
+    """Resample a wave as a file of that rate is resampled.
+
+    Parameters
+    ----------
+    wave : ndarray of shape (n_samples,), float32
+        The wave.
+    rate : int
+        Its sample rate in Hz.
+    sample_rate : int or None
+        Wanted rate in Hz. None: the same.
+
+    Returns
+    -------
+    wave : ndarray of shape (n_samples,), float32
+        At least one sample.
+
+    Raises
+    ------
+    ValueError
+        If one rate is far from the other.
+    """
+    _check_rates(rate, sample_rate)
+    if sample_rate is None or rate == sample_rate:
+        return wave
+    step = _block(1, rate, sample_rate)
+    blocks = (wave[begin : begin + step] for begin in range(0, len(wave), step))
+    return _joined(blocks, len(wave), rate, sample_rate)
+
+
+def _block(channels, rate, sample_rate):
+    """Frames to decode at a time, so that neither they nor what they become are too many."""
+    return max(1, _BLOCK // max(channels, (sample_rate or rate) // rate))
+
+
+def _check_rates(rate, sample_rate):
+    if rate > _HIGHEST_RATE:
+        raise ValueError(f"has a sample rate of {rate} Hz, which no sound has")
+    if sample_rate and max(rate, sample_rate) > _HIGHEST_RATIO * min(rate, sample_rate):
+        raise ValueError(
+            f"has a sample rate of {rate} Hz, too far from the wanted {sample_rate} Hz to be "
+            f"resampled (more than {_HIGHEST_RATIO} times); correct the one that is wrong"
+        )
+
+
+# --- opening -------------------------------------------------------------------------------------
+
+
+def as_path(path):
+    """Path that can be opened.
+
+    Parameters
+    ----------
+    path : str or path-like
+        "~" stands for the home folder.
+
+    Returns
+    -------
+    path : str
+        Without it.
+
+    Raises
+    ------
+    ValueError
+        If it is no path.
+    """
+    if type(path) is not str:
+        if not isinstance(path, str | os.PathLike):
+            raise ValueError(f"is an AudioFile of a {type(path).__name__}, which is no path")
+        try:
+            path = os.fsdecode(path)
+        except Exception as error:  # whatever the path's own `__fspath__` raises
+            raise ValueError(f"is no path ({error})") from error
+    return os.path.expanduser(path) if path.startswith("~") else path
+
+
+def check_file(path):
+    """Say in plain words what keeps a path from being opened, as far as its entry tells.
+
+    Parameters
+    ----------
+    path : str
+        As `as_path` gives it.
+
+    Returns
+    -------
+    length : int
+        Bytes of the file.
+
+    Raises
+    ------
+    ValueError
+        If it is no file that may be read, or an empty one.
+    """
+    try:
+        entry = os.stat(path)
+    except OSError as error:
+        raise _in_words(error) from error
+    except ValueError as error:
+        raise ValueError(f"has a name that no file can have ({error})") from error
+    if not stat.S_ISREG(entry.st_mode):  # opening another one may wait for ever
+        kind = _KINDS.get(stat.S_IFMT(entry.st_mode), "special file")
+        raise ValueError(f"is a {kind}, not a sound file")
+    if entry.st_size == 0:
+        raise ValueError("is an empty file (0 bytes)")
+    return entry.st_size
+
+
+def _in_words(error):
+    if isinstance(error, FileNotFoundError):
+        return ValueError("does not exist (strings are taken as paths)")
+    if isinstance(error, PermissionError):
+        return ValueError("cannot be read: permission denied")
+    return ValueError(f"cannot be opened ({error.strerror})")
+
+
+def _open_file(path):
+    """Open a file; where too many are open, wait until others are closed."""
+    for pause in (*_PATIENCE, None):
+        try:
+            return open(path, "rb", buffering=0)
+        except OSError as error:
+            if pause is None or error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise _in_words(error) from error
+        time.sleep(pause)
+
+
+def _decoder(file, length, path):
+    """`soundfile.SoundFile` of an open file that is complete; the path only names it."""
+    import soundfile
+
+    gap = check_complete(file, length)
+    file.seek(0)
+    if gap is not None:
+        source = _filled(file, gap)
+    elif os.name == "posix" and not isinstance(file, _Content):
+        source = file.fileno()  # what a file is, its content tells: a number has no suffix
+    else:
+        source = file
+    try:
+        return soundfile.SoundFile(source, closefd=False)
+    except (soundfile.LibsndfileError, TypeError) as error:
+        file.seek(0)
+        raise ValueError(_undecodable(error, file.read(16), path)) from error
+
+
+class _Content(io.BytesIO):
+    """The content of a file in memory, for a decoder that may jump to where there is none."""
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):  # damaged headers lead there
+            return self.tell()
+
+
+def _filled(file, gap):
+    """The file with the size of its samples filled in: as many as there are."""
+    if isinstance(file, _Content):
+        content = file.getvalue()
+        return _Content(content[:gap] + b"\xff" * 4 + content[gap + 4 :])
+    file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    file[gap : gap + 4] = b"\xff" * 4
+    return file
+
+
+def _undecodable(error, head, path):
+    reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
+    problem = f"is not audio that can be decoded ({reason})"
+    if isinstance(path, bytes) and len(path) < 256:
+        problem += "; bytes are taken for the content of a sound file, not for its path"
+    name = "" if isinstance(path, bytes) else os.path.splitext(path)[1].lower()
+    kind = ".m4a" if head[4:8] == b"ftyp" else None
+    kind = kind or next((k for start, k in _OTHER_STARTS.items() if head.startswith(start)), None)
+    if name in _OTHER_NAMES or kind:
+        name = name if name in _OTHER_NAMES else kind
+        problem += f"; convert it: ffmpeg -i in{name} out.wav"
+    return problem
+
+
+# --- segments ------------------------------------------------------------------------------------
+
+
+def is_blank(moment):
+    """Whether a moment is left out, as an empty cell of a table leaves it.
+
+    Parameters
+    ----------
+    moment : object
+        A number of seconds, or what there is instead.
+
+    Returns
+    -------
+    blank : bool
+        True for None, NaN, blank text, and pandas' NA and NaT.
+    """
+    if isinstance(moment, str):
+        return not moment.strip()
+    if isinstance(moment, Real):
+        return bool(moment != moment)
+    return moment is None or type(moment).__name__ in ("NAType", "NaTType")
+
+
+def check_segment(start, stop):
+    """Check the ends of a segment.
+
+    Parameters
+    ----------
+    start, stop : float or None
+        In seconds; a blank ``stop`` means the end.
+
+    Returns
+    -------
+    start, stop : float
+        0 and inf where they were left out.
+
+    Raises
+    ------
+    ValueError
+        If one of them is no number.
+    """
+    begin = 0.0 if start is None else _seconds("start", start)
+    return begin, np.inf if is_blank(stop) else _seconds("stop", stop)
+
+
+def _seconds(name, moment):
+    if not isinstance(moment, Real) or isinstance(moment, bool) or moment != moment:
+        raise ValueError(f"has {name}={moment!r:.50}, which is no number of seconds")
+    try:
+        return float(moment)
+    except OverflowError:
+        return np.inf if moment > 0 else -np.inf
+
+
+def _segment(sound, start, stop):
+    """First and last (exclusive) frame of a segment given in seconds."""
+    rate, seconds = sound.samplerate, sound.frames / sound.samplerate
+    if sound.frames == 0:
+        raise ValueError("holds 0 samples")
+    begin, end = check_segment(start, stop)
+    if not 0 <= begin < min(end, seconds):
+        raise ValueError(
+            f"has no segment from {begin} s to {end} s: it lasts {seconds:g} s, "
+            "and 0 <= start < stop is needed"
+        )
+    first, last = min(round(begin * rate), sound.frames - 1), round(min(end, seconds) * rate)
+    return first, max(last, first + 1)
+
+
+# --- decoding ------------------------------------------------------------------------------------
+
+
+def _mono_blocks(sound, first, last, block) -> Iterator[np.ndarray]:
+    """Decode frames first..last block by block, channels averaged."""
+    sound.seek(first)
+    while first < last:
+        wave = sound.read(min(block, last - first), dtype="float32", always_2d=True)
+        if not len(wave):
+            if "MP" in sound.format and first > 0.9 * last:
+                return  # an mp3 header only estimates the number of frames
+            raise ValueError(
+                f"is truncated: its header promises {last} samples, it ends after {first}"
+            )
+        first += len(wave)
+        yield wave[:, 0] if wave.shape[1] == 1 else wave.mean(axis=1)
+
+
+def _resampled(blocks, rate, sample_rate) -> Iterator[np.ndarray]:
+    """Blocks at ``sample_rate``, streaming."""
+    if sample_rate is None or rate == sample_rate:
+        yield from blocks
+        return
+    import soxr
+
+    stream = soxr.ResampleStream(rate, sample_rate, num_channels=1, dtype="float32", quality="HQ")
+    head, seen = np.zeros(1, np.float32), 0
+    for index, block in enumerate(blocks):
+        if index == 0:
+            head = block[:1]
+        wave = stream.resample_chunk(np.ascontiguousarray(block))
+        seen += len(wave)
+        yield wave
+    rest = stream.resample_chunk(np.empty(0, np.float32), last=True)
+    yield rest if seen + len(rest) else head  # a clip of less than one output sample keeps one
+
+
+def _joined(blocks, n_samples, rate, sample_rate):
+    """Join resampled blocks in place: blocks and their joint would be twice the memory."""
+    try:
+        wave = np.empty(-(-n_samples * (sample_rate or rate) // rate) + 1, np.float32)
+    except (MemoryError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"promises {n_samples} samples in its header, more than memory holds; if it is "
+            "not damaged, cut it into AudioFile segments"
+        ) from error
+    end = 0
+    for block in _resampled(blocks, rate, sample_rate):
+        wave[end : end + len(block)] = block
+        end += len(block)
+    return wave[:end]
