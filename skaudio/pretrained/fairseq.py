@@ -154,7 +154,8 @@ def fetch_checkpoint(name, *, data_home=None):
     ValueError
         If the name is unknown.
     OSError
-        If it cannot be downloaded or written, or is not the published one.
+        If it cannot be downloaded or written, does not arrive whole within two hours, is no
+        checkpoint, or is not the published one.
 
     Examples
     --------
@@ -188,6 +189,10 @@ def read_checkpoint(path):
 
     Files of all versions of fairseq are read, and those converted by s3prl. Arguments that a
     file lacks are those of its version of fairseq. Weights are lifted to float32.
+
+    The arguments are such that one clip gives what the published code gives for it. That code
+    feeds a recurrent aggregator with batch and time exchanged, so that each frame of a single
+    clip starts from a zero state; ``gru_recurrent`` is therefore False.
 
     Parameters
     ----------

@@ -158,9 +158,9 @@ def state(array=None, storage=None, shapes=None, **changes):
     return {"args": argparse.Namespace(**{**LAYERS, **changes}), "model": tensors}
 
 
-def crafted(contents, n_bytes=1 << 14, **records):
+def crafted(contents, **records):
     """A file of today's format with this state."""
-    named = {"a/data.pkl": pickled(contents), "a/data/0": bytes(n_bytes), "a/version": b"3\n"}
+    named = {"a/data.pkl": pickled(contents), "a/data/0": bytes(1 << 14), "a/version": b"3\n"}
     return zipped([*named.items(), *records.items()])
 
 
@@ -184,7 +184,7 @@ def deep(n=64):
 
 def two_directories():
     """Python finds the directory that is last, torch the one that the end of the file points to."""
-    evil, good = crafted(state(BOMB), n_bytes=1 << 15), crafted(state())
+    evil, good = crafted(state(BOMB, seed="x" * 1000)), crafted(state())
     (evil, evil_start, evil_end), (good, start, end) = map(directory_of, (evil, good))
     shown, at = bytearray(good[start:end]), 0
     while at < len(shown):  # places, which Python moves on by what it takes for a prefix
@@ -219,8 +219,10 @@ def giant_shapes():
 def bombs():
     """Files by what is wrong with them."""
     wide = {"conv_feature_layers": "[(10000, 10, 5)]", "conv_aggregator_layers": "[(10000, 9, 1)]"}
-    expanded = tensor(Storage("0", 1), (10**9,), (0,))
-    cast = Call(torch._utils._rebuild_device_tensor_from_cpu_tensor, expanded, torch.float64, "cpu")
+    expanded = tensor(Storage("0", 4096), (10**9,), (0,))
+    cast = Call(
+        torch._utils._rebuild_device_tensor_from_cpu_tensor, expanded, torch.int8, "cpu", False
+    )
     large = {"a/more": bytes(2 << 20)}
     giant, shapes = {"conv_aggregator_layers": "[(10000, 1000, 1)]"}, giant_shapes()
     old_array = OldStorage("0", 4096)
@@ -239,7 +241,10 @@ def bombs():
         "two names": (crafted(state(), **{"a/DATA.pkl": pickled(state())}), "damaged"),
         "null in a name": (crafted(state()).replace(b"a/version", b"a/vers\0on"), "damaged"),
         "array beyond its record": (crafted(state(tensor(Storage("0", 10**9), (6,)))), None),
-        "array beyond its storage": (crafted(state(tensor(Storage("0", 1), (10**9,)))), "damaged"),
+        "array beyond its storage": (
+            crafted(state(tensor(Storage("0", 4096), (10**9,)))),
+            "damaged",
+        ),
         "of 2019, intact": (crafted_of_2019(state(storage=old_array), 4096), None),
         "of 2019, cut": (crafted_of_2019(state(storage=OldStorage("0", 4097)), 4097), "damaged"),
         "of 2019, large claim": (
@@ -256,7 +261,7 @@ def bombs():
             "its weights claim to be larger than the file",
         ),
         "giant weights": (crafted(state(shapes=shapes, **giant)), "damaged"),
-        "expanded": (crafted(state(tensor(Storage("0", 1), (6,), (0,)))), "no array of weights"),
+        "expanded": (crafted(state(tensor(Storage("0", 4096), (6,), (0,)))), "no array of weights"),
         "cast": (crafted(state(cast)), "_rebuild_device_tensor_from_cpu_tensor, which could run"),
         "zeros": (crafted(state(BOMB)), "__builtin__.bytearray"),
         "wide layers": (crafted(state(**wide)), "not (10000, 1, 10)"),

@@ -63,7 +63,10 @@ def test_memory_stays_small(report):
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [("folder", "it is a folder"), *((kind, "it is a device or a pipe") for kind in ("pipe", "device"))],
+    [
+        ("folder", "it is a folder"),
+        *((kind, "it is a device or a pipe") for kind in ("pipe", "device")),
+    ],
 )
 def test_what_is_no_file_is_not_opened(tmp_path, kind, message):
     path = tmp_path / "model.pt"
