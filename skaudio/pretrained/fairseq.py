@@ -220,7 +220,8 @@ def read_checkpoint(path):
         return Checkpoint(arguments, _weights(arguments, tensors, path.stat().st_size))
     except Exception as error:  # of whatever kind a damaged file provokes
         advice = _CONVERT if isinstance(error, RefusedError) else _PASS
-        raise ValueError(f"{path} cannot be read: {error}; {advice}") from error
+        reason = " ".join(f"{error}".split())  # names in the file may hold line breaks
+        raise ValueError(f"{path} cannot be read: {reason}; {advice}") from error
 
 
 # --- the arguments -------------------------------------------------------------------------------

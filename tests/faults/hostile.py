@@ -1,4 +1,4 @@
-"""Damaged and malicious checkpoints; as a program, reads those in a folder and tells the outcome."""
+"""Damaged and malicious checkpoints; as a program, reads a folder of them and reports."""
 
 import argparse
 import io
@@ -227,7 +227,7 @@ def bombs():
     giant, shapes = {"conv_aggregator_layers": "[(10000, 1000, 1)]"}, giant_shapes()
     old_array = OldStorage("0", 4096)
     compressed = zipped(records_of(intact()).items(), zipfile.ZIP_DEFLATED)
-    zeros = {"a/data.pkl": pickled(state()), "a/data/0": bytes(1 << 28)}
+    zeros = {"a/data.pkl": pickled(state()), "a/data/0": bytes(1 << 26)}
     many = [(f"a/data/{i}", b"") for i in range(30_000)]
     return {
         "compressed": (compressed, "its records are compressed"),
@@ -261,6 +261,18 @@ def bombs():
             "its weights claim to be larger than the file",
         ),
         "giant weights": (crafted(state(shapes=shapes, **giant)), "damaged"),
+        "tensor as layers": (
+            crafted(state(conv_feature_layers=tensor(Storage("0", 4096), (10**8, 3), (0, 0)))),
+            "a Tensor is no list of up to 100",
+        ),
+        "tensor as a layer": (
+            crafted(state(conv_feature_layers=[tensor(Storage("0", 4096), (10**8,), (0,))])),
+            "is no list of up to 100",
+        ),
+        "line breaks": (
+            crafted({**state(), "model": {**state()["model"], "a\n\nb": 1}}),
+            "do not account for a b",
+        ),
         "expanded": (crafted(state(tensor(Storage("0", 4096), (6,), (0,)))), "no array of weights"),
         "cast": (crafted(state(cast)), "_rebuild_device_tensor_from_cpu_tensor, which could run"),
         "zeros": (crafted(state(BOMB)), "__builtin__.bytearray"),

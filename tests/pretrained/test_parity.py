@@ -99,7 +99,7 @@ class ByHand:
     def conv(self, x, name, stride=1):
         kernel = self.w[f"{name}.weight"]
         windows = sliding_window_view(x, kernel.shape[2], axis=1)[:, ::stride]
-        y = np.einsum("ctk,ock->ot", windows, kernel)
+        y = np.einsum("ctk,dck->dt", windows, kernel)
         return y + self.w[f"{name}.bias"][:, None] if f"{name}.bias" in self.w else y
 
     def encode(self, wave):
