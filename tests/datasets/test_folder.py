@@ -169,7 +169,7 @@ def test_wrong_tables(table, text, options, message):
     ("content", "message"),
     [
         (
-            "filename,label\nx.wav,caf\u00e9\n".encode("latin-1"),
+            "filename,label\nx.wav,\u00e9\n".encode("latin-1"),
             "metadata.csv is not encoded in UTF-8",
         ),
         ("filename,label\nx.wav,a\n".encode("utf-16"), "is not encoded in UTF-8; save it so"),

@@ -6,7 +6,6 @@ import json
 import os
 import pickle
 import random
-import resource
 import struct
 import sys
 import zipfile
@@ -122,20 +121,18 @@ class Call:
 class Storage:
     """Its pickle refers to a record of the file."""
 
-    def __init__(self, key, n_numbers):
-        self.id = "storage", torch.FloatStorage, key, "cpu", n_numbers
+    def __init__(self, key, n_numbers, *old):
+        self.id = "storage", torch.FloatStorage, key, "cpu", n_numbers, *old
 
 
-class OldStorage:
+def old_storage(n_numbers):
     """The same in the format of 2019."""
-
-    def __init__(self, key, n_numbers):
-        self.id = "storage", torch.FloatStorage, key, "cpu", n_numbers, None
+    return Storage("0", n_numbers, None)
 
 
 class _Pickler(pickle.Pickler):
     def persistent_id(self, value):
-        return value.id if isinstance(value, Storage | OldStorage) else None
+        return value.id if isinstance(value, Storage) else None
 
 
 def pickled(state):
@@ -225,11 +222,12 @@ def bombs():
     )
     large = {"a/more": bytes(2 << 20)}
     giant, shapes = {"conv_aggregator_layers": "[(10000, 1000, 1)]"}, giant_shapes()
-    old_array = OldStorage("0", 4096)
+    old_array = old_storage(4096)
     compressed = zipped(records_of(intact()).items(), zipfile.ZIP_DEFLATED)
     zeros = {"a/data.pkl": pickled(state()), "a/data/0": bytes(1 << 26)}
     many = [(f"a/data/{i}", b"") for i in range(30_000)]
     return {
+        "payload": (crafted(state(Call(os.mkdir, "made"))), "mkdir, which could run code"),
         "compressed": (compressed, "its records are compressed"),
         "compressed zeros": (zipped(zeros.items(), zipfile.ZIP_DEFLATED), "are compressed"),
         "large values": (crafted(state(), **large), "bytes that are no weights"),
@@ -246,9 +244,9 @@ def bombs():
             "damaged",
         ),
         "of 2019, intact": (crafted_of_2019(state(storage=old_array), 4096), None),
-        "of 2019, cut": (crafted_of_2019(state(storage=OldStorage("0", 4097)), 4097), "damaged"),
+        "of 2019, cut": (crafted_of_2019(state(storage=old_storage(4097)), 4097), "damaged"),
         "of 2019, large claim": (
-            crafted_of_2019(state(storage=OldStorage("0", 10**9)), 10**9),
+            crafted_of_2019(state(storage=old_storage(10**9)), 10**9),
             "its arrays claim to be larger than the file",
         ),
         # torch makes room for an array that is larger than its storage
@@ -322,7 +320,10 @@ def watch(events):
 
 def peak():
     """Highest memory of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    import resource  # on Unix only, as opposed to the files above
+
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def tried(path):

@@ -180,7 +180,7 @@ def save(path, arguments, tensors):
 
 
 def agree(found, wanted):
-    return np.abs(found.T - wanted).max() <= 2e-5 * np.abs(wanted).max()
+    return np.abs(found.T - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 
 @pytest.mark.parametrize("changes", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
