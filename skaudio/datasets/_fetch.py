@@ -156,26 +156,25 @@ def save(url, path, *, magic, max_bytes, what, remedy):
     OSError
         If it does not arrive whole within two hours, or is something else.
     """
-    stop, failures = threading.Event(), []
+    failures = []
 
     def receive():
         try:
-            _receive(url, path, max_bytes, stop)
-            with open(path, "rb") as file:
-                if not file.read(32).startswith(magic):
-                    raise OSError(f"what came is not {what}")
+            _receive(url, file, max_bytes)
+            file.seek(0)
+            if not file.read(32).startswith(magic):
+                raise OSError(f"what came is not {what}")
         except Exception as error:
             failures.append(error)
 
-    # a server that sends a byte now and then never times out, so its thread must be left behind
+    # A server that sends a byte now and then never times out. Its thread is left behind, and ends
+    # when it finds the file closed.
     thread = threading.Thread(target=receive, daemon=True)
-    thread.start()
-    try:
+    with open(path, "w+b") as file:
+        thread.start()
         thread.join(_MAX_SECONDS)
-    finally:
-        stop.set()
-    if thread.is_alive():
-        failures.append(TimeoutError(f"not complete after {_MAX_SECONDS / 60:.0f} minutes"))
+        if thread.is_alive():
+            failures.append(TimeoutError(f"not complete after {_MAX_SECONDS / 60:.0f} minutes"))
     if failures:
         reason = " ".join(f"{failures[0]}".split())
         raise OSError(
@@ -183,16 +182,13 @@ def save(url, path, *, magic, max_bytes, what, remedy):
         ) from failures[0]
 
 
-def _receive(url, path, max_bytes, stop):
+def _receive(url, file, max_bytes):
     import requests
     from tqdm import tqdm
 
-    # of the bytes as they are, so that their number is that of the header
+    # uncompressed, so that as many bytes arrive as the header says
     plain = {"Accept-Encoding": "identity"}
-    with (
-        requests.get(url, stream=True, timeout=30, headers=plain) as response,
-        open(path, "wb") as file,
-    ):
+    with requests.get(url, stream=True, timeout=30, headers=plain) as response:
         response.raise_for_status()
         kind, promised = (response.headers.get(f"Content-{x}") for x in ("Type", "Length"))
         if kind and "html" in kind.lower():
@@ -200,12 +196,10 @@ def _receive(url, path, max_bytes, stop):
         total = None if promised is None else int(promised)
         with tqdm(total=total, unit="B", unit_scale=True) as bar:
             for chunk in response.iter_content(1 << 16):
-                if stop.is_set() or bar.n > max_bytes:
-                    break
                 file.write(chunk)
                 bar.update(len(chunk))
-        if bar.n > max_bytes:
-            raise OSError(f"it is larger than {max_bytes} bytes")
+                if bar.n > max_bytes:
+                    raise OSError(f"it is larger than {max_bytes} bytes")
         arrived = response.raw.tell()
         if total is not None and arrived != total:
             raise OSError(f"{arrived} of {total} bytes arrived")

@@ -1,6 +1,8 @@
 """What the readers share: tables, folds and the Bunch that they return."""
 
 import csv
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -78,10 +80,31 @@ def read_table(table, columns):
     -------
     rows : list of dict
         At least one.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no such table; the message tells why and what to do.
     """
+    if not Path(table).is_file():
+        raise FileNotFoundError(f"there is no table {table}")
     with open(table, newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file, restval="")
-        rows, there = list(reader), reader.fieldnames or []
+        try:
+            rows, there = list(reader), reader.fieldnames or []
+        except UnicodeDecodeError:
+            raise ValueError(
+                f"{table} is not encoded in UTF-8; save it so, in a spreadsheet as CSV UTF-8"
+            ) from None
+        except csv.Error as error:
+            raise ValueError(
+                f"{table} is no CSV file, {error}, after line {reader.line_num}; save it as one"
+            ) from None
+    double = [column for column, n in Counter(there).items() if n > 1 and column in columns]
+    if double:
+        raise ValueError(f"{table} has more than one column {double[0]}; rename or remove one")
     lacking = [column for column in columns if column not in there]
     if lacking:
         raise ValueError(

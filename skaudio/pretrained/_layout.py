@@ -37,6 +37,11 @@ def parse_layers(layers):
             items = _evaluate(ast.parse(layers.strip(), mode="eval").body)
         else:
             items = layers
+        # arrays, which could be unpacked, too, may claim any length
+        if not isinstance(items, list | tuple) or not all(
+            isinstance(x, list | tuple) for x in items
+        ):
+            raise ValueError
         parsed = tuple((dim, kernel, stride) for dim, kernel, stride in items)
         numbers = [number for layer in parsed for number in layer]
         if not 0 < len(parsed) <= _MAX_LAYERS or not all(map(is_size, numbers)):

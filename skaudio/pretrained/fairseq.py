@@ -154,7 +154,8 @@ def fetch_checkpoint(name, *, data_home=None):
     ValueError
         If the name is unknown.
     OSError
-        If it cannot be downloaded or written, or is not the published one.
+        If it cannot be downloaded or written, does not arrive whole within two hours, is no
+        checkpoint, or is not the published one.
 
     Examples
     --------
@@ -189,6 +190,10 @@ def read_checkpoint(path):
     Files of all versions of fairseq are read, and those converted by s3prl. Arguments that a
     file lacks are those of its version of fairseq. Weights are lifted to float32.
 
+    The arguments are such that one clip gives what the published code gives for it. That code
+    feeds a recurrent aggregator with batch and time exchanged, so that each frame of a single
+    clip starts from a zero state; ``gru_recurrent`` is therefore False.
+
     Parameters
     ----------
     path : path-like
@@ -215,7 +220,8 @@ def read_checkpoint(path):
         return Checkpoint(arguments, _weights(arguments, tensors, path.stat().st_size))
     except Exception as error:  # of whatever kind a damaged file provokes
         advice = _CONVERT if isinstance(error, RefusedError) else _PASS
-        raise ValueError(f"{path} cannot be read: {error}; {advice}") from error
+        reason = " ".join(f"{error}".split())  # names in the file may hold line breaks
+        raise ValueError(f"{path} cannot be read: {reason}; {advice}") from error
 
 
 # --- the arguments -------------------------------------------------------------------------------

@@ -145,7 +145,7 @@ def test_links_are_not_followed(server, home, tmp_path):
                 clip = str(secret)
             archive.writestr(member, clip)
     server.content = (tmp_path / "made.zip").read_bytes()
-    with pytest.raises(OSError, match="1_bob_7.wav is not the published one"):
+    with pytest.raises(OSError, match=r"1_bob_7\.wav is not the published one"):
         fetch_fsdd(data_home=home)
     assert not os.listdir(home)
 

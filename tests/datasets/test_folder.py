@@ -165,6 +165,32 @@ def test_wrong_tables(table, text, options, message):
         load_audio_folder(table(text), **options)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "filename,label\nx.wav,\u00e9\n".encode("latin-1"),
+            "metadata.csv is not encoded in UTF-8",
+        ),
+        ("filename,label\nx.wav,a\n".encode("utf-16"), "is not encoded in UTF-8; save it so"),
+        (b'filename,label\n"' + b"x" * 200_000, "is no CSV file, field larger than .*, after line"),
+        (b"filename,label,label\nx.wav,a,b\n", "more than one column label; rename or remove one"),
+    ],
+)
+def test_files_that_are_no_tables(tmp_path, content, message):
+    (tmp_path / "metadata.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_audio_folder(tmp_path)
+    assert type(caught.value) is ValueError
+
+
+@pytest.mark.parametrize("name", ["none.csv", "folder"])
+def test_missing_table(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FileNotFoundError, match=f"there is no table .*{name}$"):
+        load_audio_folder(tmp_path, metadata=tmp_path / name)
+
+
 def test_table_names_a_missing_file(table):
     folder = table("filename,label\nx.wav,a\ny.wav,a\n")
     (folder / "y.wav").unlink()

@@ -170,6 +170,24 @@ def test_recurrent_aggregator_is_that_of_torch():
         assert torch.equal(c, gru(z.transpose(1, 2))[0].transpose(1, 2))
 
 
+def test_gru_without_recurrence_takes_each_frame_alone():
+    options = {"aggregator": "gru", "gru_dim": 6, "keep": ("z", "c")}
+    network = drawn(SMALL, gru_recurrent=False, **options)
+    waves = noise(2000, 1500)
+    (z, lengths), (c, _) = run(network, *waves)
+    assert c.shape == (2, 6, z.shape[2])
+    cell = torch.nn.GRUCell(8, 6)
+    names = {f"{name}_l0": p for name, p in cell.named_parameters()}
+    for name, p in network.aggregator["gru"].named_parameters():
+        names[name].data.copy_(p)
+    for clip, context, n in zip(z, c, lengths, strict=True):
+        with torch.inference_mode():
+            wanted = cell(clip[:, :n].T).T
+        assert torch.allclose(context[:, :n], wanted, atol=1e-6)
+    carried = drawn(SMALL, **options)
+    assert not torch.allclose(run(carried, *waves)[1][0], c, atol=1e-2)
+
+
 def test_padding_of_a_batch_changes_no_frame():
     network = drawn(SMALL, keep=("z", 1, "c"))
     waves = noise(3000, 1234, 465)

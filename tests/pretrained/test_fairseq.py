@@ -439,7 +439,9 @@ def test_wrong_weights(write, wrong, message):
     tensors = network(**PLAIN).state_dict()
     assert NORM in tensors
     tensors[NORM] = wrong
-    with pytest.raises(ValueError, match=f"cannot be read: .*{message}.*; (pass a complete|if you)"):
+    with pytest.raises(
+        ValueError, match=f"cannot be read: .*{message}.*; (pass a complete|if you)"
+    ):
         read_checkpoint(write(old(TINY, tensors)))
 
 
