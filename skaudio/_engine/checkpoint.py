@@ -105,7 +105,7 @@ def load(file):
         if checksum != _checksum(file, content):
             raise ValueError("it is damaged, or was renamed")
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # torch raises a dozen kinds, at great length
         reason = f"{error}".partition("\n")[0] or type(error).__name__
