@@ -59,10 +59,10 @@ def save(file, state):
     content = io.BytesIO()
     torch.save(state, content)
     file.parent.mkdir(parents=True, exist_ok=True)
-    for left_over in file.parent.glob(f"{file.name}.*"):  # by a process that was killed
+    for left_over in file.parent.glob(f"{file.name}.*.unfinished"):  # by a process that was killed
         with suppress(OSError):
             left_over.unlink()
-    unfinished = file.with_name(f"{file.name}.{uuid4().hex}")
+    unfinished = file.with_name(f"{file.name}.{uuid4().hex}.unfinished")
     try:
         with open(unfinished, "xb") as stream:
             stream.write(_MARK + _checksum(file, content.getbuffer()))

@@ -71,10 +71,11 @@ def test_a_folder_that_cannot_be_is_told_before_training(tmp_path, name):
 
 def test_what_a_killed_process_left_goes_away(tmp_path):
     file = tmp_path / "state.pt"
-    (tmp_path / "state.pt.0123").write_bytes(b"half")
-    (tmp_path / "other.pt.0123").write_bytes(b"of another training, perhaps alive")
+    others = {"other.pt.01.unfinished", "state.pt.copy"}  # of another training, and of the user
+    for name in ("state.pt.01.unfinished", *others):
+        (tmp_path / name).write_bytes(b"half")
     checkpoint.save(file, {"epoch": 1})
-    assert {path.name for path in tmp_path.iterdir()} == {"state.pt", "other.pt.0123"}
+    assert {path.name for path in tmp_path.iterdir()} == {"state.pt", *others}
 
 
 def test_two_processes_may_save_the_same_state(tmp_path, monkeypatch):
