@@ -59,10 +59,10 @@ def save(file, state):
     content = io.BytesIO()
     torch.save(state, content)
     file.parent.mkdir(parents=True, exist_ok=True)
-    for left_over in file.parent.glob(f"{file.name}.*"):  # by a process that was killed
+    for left_over in file.parent.glob(f"{file.name}.*.unfinished"):  # by a process that was killed
         with suppress(OSError):
             left_over.unlink()
-    unfinished = file.with_name(f"{file.name}.{uuid4().hex}")
+    unfinished = file.with_name(f"{file.name}.{uuid4().hex}.unfinished")
     try:
         with open(unfinished, "xb") as stream:
             stream.write(_MARK + _checksum(file, content.getbuffer()))
@@ -105,7 +105,7 @@ def load(file):
         if checksum != _checksum(file, content):
             raise ValueError("it is damaged, or was renamed")
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # torch raises a dozen kinds, at great length
         reason = f"{error}".partition("\n")[0] or type(error).__name__

@@ -234,7 +234,7 @@ class _Net(NeuralNet):
         text = f"training diverged: the loss is {loss} in epoch {epoch} at learning rate {rate:.2g}"
         if epoch > 1:
             text += f"; epoch {epoch - 1} was the last good one"
-            if self.loop.file is not None:
+            if self.loop.file is not None and self.loop.file.exists():
                 text += f" and is saved in {self.loop.file}"
         return f"{text}; pass a lower learning_rate"
 

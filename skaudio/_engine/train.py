@@ -8,18 +8,16 @@ errors that say what went wrong.
 import hashlib
 import math
 import os
-import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..audio import ClipError
 from . import checkpoint
 from .device import resolve_device
 from .warn import warn
+from .waves import Waves
 
 __all__ = ["Recipe", "train"]
 
@@ -76,97 +74,6 @@ class Recipe:
     def decisive(self):
         """What the outcome hangs on: this recipe without what belongs to the machine."""
         return replace(self, callbacks=None, checkpoint=None, device="", verbose=0)
-
-
-class Waves:
-    """Decoded clips one after the other in a scratch file, mapped into memory.
-
-    Parameters
-    ----------
-    clips : Clips
-        The clips.
-    shortest : int
-        Clips of fewer samples are left out; if all are so short, they end in zeros instead.
-    failures : list or None
-        Takes the `ClipError` of each unusable clip. None: the first one is raised.
-
-    Raises
-    ------
-    ValueError
-        If no clip can be used.
-    OSError
-        If there is no room for the file.
-    """
-
-    def __init__(self, clips, shortest, failures=None):
-        self.rows, self.starts, self.loudest = [], [0], 0.0
-        self._digest = hashlib.sha256()
-        with _names_tmpdir():
-            # unbuffered: what cannot be written is told here, not when the file is closed
-            self._file = tempfile.TemporaryFile(buffering=0)
-        with self._file:
-            self._decode(clips, shortest, failures)
-            with _names_tmpdir():
-                self.samples = np.memmap(self._file, np.float32, "r", shape=(self.starts[-1],))
-
-    def _decode(self, clips, shortest, failures):
-        short, problem = [], None
-        for i in range(len(clips)):
-            try:
-                wave = clips[i]
-            except ClipError as error:
-                if failures is None:
-                    raise
-                failures.append(error)
-                problem = problem or error
-                continue
-            if len(wave) >= shortest:
-                self._add(i, wave)
-            elif not self.rows:
-                short.append((i, np.pad(wave, (0, shortest - len(wave)))))
-        if not self.rows and not short:
-            raise ValueError(f"none of the {len(clips)} clips can be decoded: {problem}")
-        if not self.rows:
-            warn(
-                f"all clips are shorter than the {shortest} samples that training needs, and were "
-                "padded with zeros; there is little to learn from them"
-            )
-            for i, wave in short:
-                self._add(i, wave)
-
-    def _add(self, i, wave):
-        self.rows.append(i)
-        self.starts.append(self.starts[-1] + len(wave))
-        self.loudest = max(self.loudest, float(np.abs(wave).max()))
-        left = memoryview(np.ascontiguousarray(wave)).cast("B")
-        self._digest.update(left)
-        with _names_tmpdir():
-            while left:
-                left = left[self._file.write(left) :]
-
-    def __len__(self):
-        return len(self.rows)
-
-    def lengths(self):
-        """Samples of each clip."""
-        return np.diff(self.starts)
-
-    def digest(self):
-        """What tells these samples from others."""
-        return self._digest.hexdigest()[:32], self.starts[-1], len(self)
-
-
-@contextmanager
-def _names_tmpdir():
-    """Say what to do if there is no room for the scratch file."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"{error.strerror}. Training writes the decoded clips to a scratch file, four bytes "
-            "per sample; set the environment variable TMPDIR to a folder with room for it",
-        ) from error
 
 
 class Crops:
@@ -293,12 +200,12 @@ def train(task, clips, recipe, seed, start, *, groups=None, failures=None, judge
     Parameters
     ----------
     task : Module
-        ``task(wave)`` of crops (B, T) gives a `Contrast`-like tuple (loss, n, n_correct), summed
-        over n predictions; ``task.shortest`` is the fewest samples it takes, ``task.reseed(seed)``
-        starts its random generator anew, ``task.progress`` is told the share of the training that
-        is over, ``task.settles`` is that from which on its losses can be compared,
-        ``task.chance`` is the loss of guessing, and ``task.memory(n_crops, n_samples)`` what an
-        update on them needs, in bytes.
+        ``task(wave)`` of crops (B, T) gives a `Contrast`-like tuple (loss, n, n_correct, asked),
+        summed over n predictions; ``task.shortest`` is the fewest samples it takes,
+        ``task.reseed(seed)`` starts its random generator anew, ``task.progress`` is told the
+        share of the training that is over, ``task.settles`` is that from which on its losses can
+        be compared, ``task.chance`` is the loss of guessing, and
+        ``task.memory(n_crops, n_samples)`` what an update on them needs, in bytes.
     clips : Clips
         Sound without labels.
     recipe : Recipe
@@ -389,7 +296,7 @@ def _check_memory(task, n_crops, n_samples):
 
 def _judge(best, chance):
     """Warn if no epoch was better than guessing, but for rounding."""
-    if best.least > (1 - _MARGIN) * chance:
+    if best.epoch is not None and best.least > (1 - _MARGIN) * chance:
         part = {"train": "training", "valid": "validation"}[best.part]
         warn(
             f"nothing was learnt: the {part} loss came down to {best.least:.5g} nats per "

@@ -39,8 +39,12 @@ def _checked_groups(groups, X):
     items = [*groups] if isinstance(groups, Iterable) and not isinstance(groups, str) else None
     if items is None or any(np.shape(group) for group in items):
         raise ValueError(f"groups={groups!r} must be a sequence of one number or name per clip")
-    if hasattr(X, "__len__") and len(items) != len(X):
-        raise ValueError(f"groups has {len(items)} entries for {len(X)} clips; pass one per clip")
+    try:
+        n_clips = len(X)
+    except TypeError:  # X is no collection of clips, which is told later
+        n_clips = len(items)
+    if len(items) != n_clips:
+        raise ValueError(f"groups has {len(items)} entries for {n_clips} clips; pass one per clip")
     kinds = {}
     for i, group in enumerate(items):
         if group is None or str(group) in ("nan", "NaT", "<NA>"):
@@ -146,10 +150,9 @@ class _PredictiveTransformer(BaseAudioTransformer):
         check_number("n_negatives", self.n_negatives, 1)
         check_number("max_epochs", self.max_epochs, 0, none=True)
         check_number("validation_fraction", self.validation_fraction, 0, 0.9, integer=False)
-        for name in ("crop_seconds", "batch_seconds"):
-            check_number(name, getattr(self, name), 1e-9, _MOST_SECONDS, integer=False)
-        check_number("window_seconds", self.window_seconds, 1e-9, _MOST_SECONDS, integer=False,
-                     none=True)  # fmt: skip
+        for name in ("crop_seconds", "batch_seconds", "window_seconds"):
+            none, seconds = name == "window_seconds", getattr(self, name)
+            check_number(name, seconds, 1e-9, _MOST_SECONDS, integer=False, none=none)
         check_number("learning_rate", self.learning_rate, 1e-9, integer=False)
         check_number("max_minutes", self.max_minutes, 1e-9, integer=False, none=True)
         for name in ("encoder_layers", "aggregator_layers"):

@@ -20,6 +20,7 @@ from torch import nn
 
 import skaudio
 from skaudio import AudioFile, VQTransformer, Wav2VecTransformer
+from skaudio._engine import checkpoint
 from skaudio._engine import train as module
 from skaudio._engine.train import Crops, Recipe, Waves, train
 from skaudio.audio import Clips
@@ -155,15 +156,6 @@ def test_partial_fit_with_a_checkpoint_goes_on(tmp_path):
         )
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", b"cut"])
-def test_a_damaged_checkpoint_is_named(tmp_path, content):
-    small(max_epochs=1, checkpoint=tmp_path).fit(CLIPS)
-    (file,) = tmp_path.iterdir()
-    file.write_bytes(file.read_bytes()[:2000] if content == b"cut" else content)
-    with pytest.raises(ValueError, match=rf"{file.name} holds no state of a training.*delete it"):
-        small(max_epochs=1, checkpoint=tmp_path).fit(CLIPS)
-
-
 class Touches:
     """Pickled, it makes a file when it is unpickled."""
 
@@ -177,7 +169,7 @@ class Touches:
 def test_a_malicious_checkpoint_runs_nothing(tmp_path):
     small(max_epochs=1, checkpoint=tmp_path / "states").fit(CLIPS)
     (file,) = (tmp_path / "states").iterdir()
-    torch.save({"done": True, "history": [], "best": Touches(tmp_path / "touched")}, file)
+    checkpoint.save(file, {"done": True, "history": [], "best": Touches(tmp_path / "touched")})
     with pytest.raises(ValueError, match="holds no state of a training"):
         small(max_epochs=1, checkpoint=tmp_path / "states").fit(CLIPS)
     assert not (tmp_path / "touched").exists()
@@ -192,7 +184,7 @@ def test_divergence_names_the_last_good_checkpoint(tmp_path):
 
     pattern = (
         r"diverged: the loss is nan in epoch 3 at learning rate .*; epoch 2 was the last good one "
-        rf"and is kept in {tmp_path}.*\.pt; pass a lower learning_rate"
+        rf"and is saved in {tmp_path}.*\.pt; pass a lower learning_rate"
     )
     with pytest.raises(ValueError, match=pattern):
         small(max_epochs=5, checkpoint=tmp_path, callbacks=[Explodes()]).fit(CLIPS)
@@ -201,7 +193,7 @@ def test_divergence_names_the_last_good_checkpoint(tmp_path):
 class Sum(nn.Module):
     """A task without chance, on a device that takes few crops at a time."""
 
-    shortest, progress, settles = 10, 0.0, 0.0
+    shortest, progress, settles, chance = 10, 0.0, 0.0, float("inf")
 
     def __init__(self, most):
         super().__init__()
@@ -209,6 +201,10 @@ class Sum(nn.Module):
 
     def reseed(self, seed):
         """Draw nothing."""
+
+    def memory(self, n_crops, n_samples):
+        """Ask for little."""
+        return n_crops * n_samples
 
     def forward(self, wave):
         self.asked.append(len(wave))
@@ -414,12 +410,12 @@ def test_poor_sounds_give_features(make, clips, message):
         extractor = make(max_epochs=2, sample_rate=rate).fit(clips)
         features = extractor.transform(clips)
     assert np.isfinite(features).all() and extractor.n_epochs_ == 2
-    texts = [str(warning.message) for warning in seen if "were padded" not in str(warning.message)]
+    expected = ("were padded", "nothing was learnt")  # of noise
+    texts = [str(warning.message) for warning in seen]
     if message is None:
-        assert not texts
+        assert all(any(part in text for part in expected) for text in texts)
     else:
-        texts = texts or [str(warning.message) for warning in seen]
-        assert message in " ".join(str(warning.message) for warning in seen)
+        assert message in " ".join(texts)
 
 
 @pytest.mark.parametrize("make", [small, vq])

@@ -97,8 +97,9 @@ def test_checkpoints_give_the_codes_and_features_of_float64(tmp_path, kind):
 def test_what_contradicts_a_checkpoint_is_named(tmp_path):
     path, _ = write(tmp_path / "vq.pt", "kmeans")
     X = noise(3000)
-    with pytest.raises(ValueError, match=r"quantizer='gumbel', but .*vq\.pt has 'kmeans'"):
-        VQTransformer(pretrained=path).fit(X)
+    for other in ("gumbel", "ema"):
+        with pytest.raises(ValueError, match=rf"quantizer='{other}', but .*vq\.pt has 'kmeans'"):
+            VQTransformer(other, pretrained=path).fit(X)
     with pytest.raises(ValueError, match="pass it to VQTransformer"):
         Wav2VecTransformer(pretrained=path).fit(X)
 
@@ -169,11 +170,47 @@ def test_words_in_a_pipeline_of_text(sounds):
     assert pipe.predict(sounds.data[:4]).shape == (4,)
 
 
-def test_skipped_clips_have_no_codes():
-    X = [*noise(4000), np.full(4000, np.nan)]
-    for output, missing in (("counts", np.isnan), ("bigrams", lambda row: row == 0)):
-        words = small(output=output, on_error="skip").fit(X)
-        with pytest.warns(UserWarning, match="skipped 1 of 2 clips"):
-            Z = words.transform(X)
-        row = Z[1].toarray()[0] if scipy.sparse.issparse(Z) else Z[1]
-        assert missing(row).all()
+@pytest.mark.parametrize("output", ["counts", "histogram", "bigrams"])
+@pytest.mark.parametrize("joint", [False, True])
+def test_skipped_clips_are_seen_in_every_matrix(output, joint):
+    one_frame = noise(80)[0]
+    X = [*noise(4000), np.full(4000, np.nan), one_frame]
+    words = small(output=output, joint=joint, on_error="skip").fit(X)
+    with pytest.warns(UserWarning, match="skipped 1 of 3 clips"):
+        Z = words.transform(X)
+    sums = np.asarray(Z.sum(axis=1)).ravel()
+    assert np.isnan(sums).tolist() == [False, True, False]
+    if scipy.sparse.issparse(Z):
+        assert Z[[1]].indices.tolist() == [0] and np.isnan(Z[1, 0])
+    else:
+        assert np.isnan(Z[1]).all()
+    # a clip of one frame has a word, but no pair of them
+    assert len(words.encode([one_frame])[0]) == 1
+    assert (sums[2] == 0) == (output == "bigrams")
+
+
+def test_moving_averages_unless_told_otherwise():
+    X = noise(4000, 9000)
+    default, ema = small(None, max_epochs=1).fit(X), small("ema", max_epochs=1).fit(X)
+    assert default.architecture_["quantizer"]["kind"] == "ema"
+    assert default.weights_.keys() == ema.weights_.keys()
+    for name, w in ema.weights_.items():
+        assert np.array_equal(w, default.weights_[name])
+    assert VQTransformer().quantizer is None
+
+
+@pytest.mark.parametrize("kind", ["gumbel", "kmeans"])
+def test_a_checkpoint_brings_its_quantizer(tmp_path, kind):
+    path, _ = write(tmp_path / "vq.pt", kind)
+    X = noise(3000, 5000)
+    found, named = (
+        VQTransformer(pretrained=path).fit(X),
+        VQTransformer(kind, pretrained=path).fit(X),
+    )
+    assert found.architecture_["quantizer"]["kind"] == kind
+    assert np.array_equal(found.transform(X), named.transform(X))
+
+
+def test_an_unknown_quantizer_is_named():
+    with pytest.raises(ValueError, match="quantizer='mean' is unknown; use one of"):
+        small("mean").fit(noise(4000))

@@ -1,0 +1,103 @@
+"""The decoded clips of a training, in a scratch file: memory holds none of them for long."""
+
+import hashlib
+import tempfile
+from contextlib import contextmanager
+
+import numpy as np
+
+from ..audio import ClipError
+from .warn import warn
+
+__all__ = ["Waves"]
+
+
+class Waves:
+    """Decoded clips one after the other in a scratch file, mapped into memory.
+
+    Parameters
+    ----------
+    clips : Clips
+        The clips.
+    shortest : int
+        Clips of fewer samples are left out; if all are so short, they end in zeros instead.
+    failures : list or None
+        Takes the `ClipError` of each unusable clip. None: the first one is raised.
+
+    Raises
+    ------
+    ValueError
+        If no clip can be used.
+    OSError
+        If there is no room for the file.
+    """
+
+    def __init__(self, clips, shortest, failures=None):
+        self.rows, self.starts, self.loudest = [], [0], 0.0
+        self._digest = hashlib.sha256()
+        with _names_tmpdir():
+            # unbuffered: what cannot be written is told here, not when the file is closed
+            self._file = tempfile.TemporaryFile(buffering=0)
+        with self._file:
+            self._decode(clips, shortest, failures)
+            with _names_tmpdir():
+                self.samples = np.memmap(self._file, np.float32, "r", shape=(self.starts[-1],))
+
+    def _decode(self, clips, shortest, failures):
+        short, problem = [], None
+        for i in range(len(clips)):
+            try:
+                wave = clips[i]
+            except ClipError as error:
+                if failures is None:
+                    raise
+                failures.append(error)
+                problem = problem or error
+                continue
+            if len(wave) >= shortest:
+                self._add(i, wave)
+            elif not self.rows:
+                short.append((i, np.pad(wave, (0, shortest - len(wave)))))
+        if not self.rows and not short:
+            raise ValueError(f"none of the {len(clips)} clips can be decoded: {problem}")
+        if not self.rows:
+            warn(
+                f"all clips are shorter than the {shortest} samples that training needs, and were "
+                "padded with zeros; there is little to learn from them"
+            )
+            for i, wave in short:
+                self._add(i, wave)
+
+    def _add(self, i, wave):
+        self.rows.append(i)
+        self.starts.append(self.starts[-1] + len(wave))
+        self.loudest = max(self.loudest, float(np.abs(wave).max()))
+        left = memoryview(np.ascontiguousarray(wave)).cast("B")
+        self._digest.update(left)
+        with _names_tmpdir():
+            while left:
+                left = left[self._file.write(left) :]
+
+    def __len__(self):
+        return len(self.rows)
+
+    def lengths(self):
+        """Samples of each clip."""
+        return np.diff(self.starts)
+
+    def digest(self):
+        """What tells these samples from others."""
+        return self._digest.hexdigest()[:32], self.starts[-1], len(self)
+
+
+@contextmanager
+def _names_tmpdir():
+    """Say what to do if there is no room for the scratch file."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{error.strerror}. Training writes the decoded clips to a scratch file, four bytes "
+            "per sample; set the environment variable TMPDIR to a folder with room for it",
+        ) from error
