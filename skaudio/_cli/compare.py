@@ -23,6 +23,7 @@ EXTRACTORS = (
 # where rhythm counts and vgg is weak.
 QUICK = ("MFCC", "vgg", "timbral_temporal")
 CLASSIFIERS = ("svm", "elm")
+DEMO_CLIPS = 160  # with two draws all extractors are through within a minute on two cores
 
 _DESCRIPTION = """\
 Which features suit these sounds: every extractor with every classifier behind it, under splits
@@ -62,7 +63,12 @@ def _add_source(add):
         "label and perhaps group and split; with --data, where that set lies",
     )
     add("--data", choices=SETS, help="a public data set; fsdd and esc10 are downloaded")
-    add("--demo", action="store_true", help="synthetic instrument notes, made on the spot")
+    add(
+        "--demo",
+        action="store_true",
+        help=f"{DEMO_CLIPS} synthetic instrument notes, made on the spot, with 2 draws: small, to "
+        "show what comes out",
+    )
     add("--metadata", metavar="CSV", help="the table, if it is not FOLDER/metadata.csv")
     add(
         "--groups",
@@ -101,7 +107,7 @@ def _add_work(add):
         default=CLASSIFIERS,
         help="svm, elm or both (default)",
     )
-    add("--draws", metavar="N", type=at_least(1), default=3, help="random draws (default: 3)")
+    add("--draws", metavar="N", type=at_least(1), help="random draws (default: 3; 2 with --demo)")
     add("--seed", metavar="N", type=int, default=0, help="of splits and draws (default: 0)")
     add(
         "--sample-rate",
@@ -122,6 +128,7 @@ def _checked(command, args):
         command.error("--metadata, --groups and --cv are for a FOLDER; this set has its splits")
     if args.quick and args.extractors:
         command.error("--quick chooses the extractors; leave out --quick or --extractors")
+    args.draws = args.draws or (2 if args.demo else 3)
     args.extractors = args.extractors or (QUICK if args.quick else EXTRACTORS)
     try:
         return _run(args)
@@ -228,7 +235,7 @@ def _load(args):
     from .. import datasets
 
     if args.demo:
-        return "make_sounds", datasets.make_sounds(random_state=args.seed)
+        return "make_sounds", datasets.make_sounds(DEMO_CLIPS, random_state=args.seed)
     if args.data:
         load = getattr(datasets, SETS[args.data])
         if args.data in ("fsdd", "esc10"):
@@ -268,16 +275,14 @@ def _inspected(args, sounds, status):
         more = f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""
         raise ValueError(
             f"{len(bad)} of {len(sounds.data)} clips cannot be used:\n{listed}{more}\n"
-            "Remove or repair them"
-            + (", or pass --skip-bad to leave them out." if clips else ".")
+            "Remove or repair them" + (", or pass --skip-bad to leave them out." if clips else ".")
         )
     sounds, advice = usable(sounds, errors), []
     if bad:
         where = Path(args.out) / "left_out.txt"
         more = f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""
         advice.append(
-            f"{len(bad)} clips that cannot be used are left out, listed in {where}:\n"
-            f"{listed}{more}"
+            f"{len(bad)} clips that cannot be used are left out, listed in {where}:\n{listed}{more}"
         )
     rates, seconds = zip(*clips, strict=True)
     advice += warnings_about(sounds, rates, folder=_class_folders(args))
@@ -330,7 +335,7 @@ def _finish(args, sounds, labels, rows, extractors, classifiers, status):
     path = out / "winner.skops"
     if not better:
         earlier = f"; {path} is that of an earlier run" if path.exists() else ""
-        print(f"winner not saved, since there is none{earlier}\n")
+        print(f"saved:     no winner{earlier}\n")
         return
     status.show(f"learning {best.extractor} + {best.classifier} from all clips")
     saved = save_winner(
@@ -341,9 +346,24 @@ def _finish(args, sounds, labels, rows, extractors, classifiers, status):
         labels,
         groups=sounds.groups,
         random_state=args.seed,
+        example=_example(args, sounds),
     )
     status.clear()
     print(f"{saved}\n")
+
+
+def _example(args, sounds):
+    """Return a file for the winner to try; for the demo, write a note that it has not heard."""
+    if not args.demo:
+        return str(sounds.data[0])
+    import soundfile
+
+    from ..datasets import make_sounds
+
+    path = Path(args.out) / "new_note.wav"
+    note = make_sounds(16, sample_rate=sounds.sample_rate, random_state=args.seed + 1).data[0]
+    soundfile.write(path, note, sounds.sample_rate)
+    return str(path)
 
 
 def _verdict(rows, best, better):

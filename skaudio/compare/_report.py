@@ -10,7 +10,6 @@ from ._rows import completed
 from ._run import fit_classifier
 from ._winner import winning_score
 
-
 _CELL = 0.45  # inches
 _SIDE = 20.0  # inches that the cells of many classes share
 _SMALLEST = 0.3  # inches of a cell that its number fits into
@@ -66,8 +65,11 @@ def _confusions(row, names):
     cell = min(_CELL, _SIDE / len(names))
     with readable(class_=names) as shown:
         labels = [shown[name] for name in names]
-        side = 1.2 + cell * len(names) + 0.08 * max(map(text_width, labels))
-        figure, ax = plt.subplots(figsize=(side + 0.8, side), layout="constrained")
+        size = min(10, 60 * cell)  # points
+        side = cell * len(names) + 0.0075 * size * max(map(text_width, labels))
+        title = f"{row.extractor} + {row.classifier}: percent of each class"
+        width = max(side + 1.7, 0.1 * len(title))  # beside the matrix stand the colours
+        figure, ax = plt.subplots(figsize=(width, side + 0.9), layout="compressed")
         ConfusionMatrixDisplay(percent, display_labels=labels).plot(
             ax=ax,
             include_values=cell >= _SMALLEST,
@@ -76,13 +78,23 @@ def _confusions(row, names):
             xticks_rotation="vertical",
             im_kw={"vmin": 0},
         )
-        ax.tick_params(labelsize=min(10, 60 * cell))
+        ax.tick_params(labelsize=size)
         ax.set(xlabel="taken for", ylabel="is")
-        ax.set_title(f"{row.extractor} + {row.classifier}: percent of each class", wrap=True)
+        figure.suptitle(title)  # over the whole width: a matrix of two classes is narrower
     return figure
 
 
-def save_winner(path, extractor, classifier, X, y, *, groups=None, random_state=0):
+def save_winner(
+    path,
+    extractor,
+    classifier,
+    X,
+    y,
+    *,
+    groups=None,
+    random_state=0,
+    example="new_recording.wav",
+):
     """Fit the winner on all clips and save it.
 
     Parameters
@@ -91,6 +103,8 @@ def save_winner(path, extractor, classifier, X, y, *, groups=None, random_state=
         The file, with suffix ``.skops``.
     extractor, classifier, X, y, groups, random_state : object
         As for `refit`.
+    example : str, default="new_recording.wav"
+        A file to show the use with.
 
     Returns
     -------
@@ -107,7 +121,7 @@ def save_winner(path, extractor, classifier, X, y, *, groups=None, random_state=
     return (
         f"use it:    from skaudio import load\n"
         f"           pipeline = load({str(path)!r})\n"
-        f'           pipeline.predict(["new_recording.wav"])'
+        f"           pipeline.predict([{example!r}])"
     )
 
 
