@@ -131,7 +131,10 @@ def _seconds(clip, sample_rate):
         import soundfile
 
         segment = clip if isinstance(clip, AudioFile) else AudioFile(clip)
-        whole = soundfile.info(os.fspath(segment.path)).duration
+        try:
+            whole = soundfile.info(os.fspath(segment.path)).duration
+        except soundfile.LibsndfileError:  # a clip that is skipped, see `checked_features`
+            return np.nan
         stop = whole if segment.stop is None else min(segment.stop, whole)
         return stop - (segment.start or 0.0)
     return len(clip) / sample_rate if sample_rate else np.nan

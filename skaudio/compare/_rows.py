@@ -205,9 +205,9 @@ def read_rows(path):
         with open(path, newline="", encoding="utf-8") as file:
             if path.suffix == ".json":
                 return [_row(line) for line in json.load(file)]
-            lines = [*csv.DictReader(file, restval=None)]
-            if not lines and not path.stat().st_size:
-                raise ValueError("it is empty")
+            lines = csv.DictReader(file, restval=None)
+            if not {"data", "seconds_per_hour"} <= {*(lines.fieldnames or ())}:
+                raise ValueError("its heading is another one")
             return [_row(_numbers(line)) for line in lines]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
