@@ -43,8 +43,8 @@ def readable(**names):
     """
     matplotlib = _matplotlib()
     everything = {char for group in names.values() for name in group for char in name}
-    # marks that join or direct their neighbours have no glyph of their own
-    missing = {ord(char) for char in everything if unicodedata.category(char)[0] not in "CZ"}
+    # spaces, and marks that join or direct their neighbours, have no glyph of their own
+    missing = {ord(c) for c in everything if unicodedata.category(c) not in ("Cf", "Zs")}
     families, missing = _families(missing)
     shown, stand_ins = {}, []
     for kind, group in names.items():
