@@ -148,6 +148,7 @@ def test_folder(which, request, run, tmp_path):
     for name in FILES:
         assert str(out / name) in text
     assert f"18 clips in {folder.name}, 3 classes, " in text
+    assert f"(chance)                 {best.chance:<13.3f}  0.333\n" in text
     assert "5 splits that keep the groups apart" in text
     for name in ("compare.png", "confusion.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
@@ -471,7 +472,7 @@ def test_bad_files_are_listed_and_nothing_is_written(damaged, run, tmp_path):
 def test_skip_bad(damaged, plan, tmp_path):
     given, text = plan(damaged, "--skip-bad")
     path = tmp_path / "out" / "left_out.txt"
-    assert f"warning: 2 clips that cannot be used are left out, listed in {path}:\n" in text
+    assert f"warning: 2 clips that cannot be used are left out, see {path}:\n" in text
     first, second = path.read_text().splitlines()
     assert first.startswith(f"{damaged / 'bell' / 'bad.wav'} is not audio that can be decoded")
     assert second == f"{damaged / 'flute' / 'empty.wav'} is an empty file (0 bytes)"

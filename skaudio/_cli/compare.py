@@ -166,7 +166,7 @@ def _run(args):
             running = _rows(args, name, sounds, labels, extractors, classifiers, rows, status)
             for line in table_lines(running, **layout):
                 print(line, flush=True)
-            print(f"{'(chance)':{layout['width']}}   {'':10}   {rows[0].chance:.3f}\n")
+            print(_chance_line(rows[0], **layout) + "\n")
             _finish(args, sounds, labels, rows, extractors, classifiers, status)
     except KeyboardInterrupt:
         status.clear()
@@ -269,21 +269,18 @@ def _inspected(args, sounds, status):
         return sounds, sum(map(len, sounds.data)) / sounds.sample_rate / 3600, [], []
     status.show(f"reading {len(sounds.data)} clips")
     clips, errors = inspect(sounds.data)
-    bad = [f"{sounds.data[error.index]} {error.problem}" for error in errors]
+    bad = [f"{os.path.abspath(sounds.data[error.index])} {error.problem}" for error in errors]
     listed = "\n".join(f"  {line}" for line in bad[:20])
-    if errors and not (args.skip_bad and clips):
-        more = f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""
+    listed += f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""
+    if bad and not (args.skip_bad and clips):
         raise ValueError(
-            f"{len(bad)} of {len(sounds.data)} clips cannot be used:\n{listed}{more}\n"
+            f"{len(bad)} of {len(sounds.data)} clips cannot be used:\n{listed}\n"
             "Remove or repair them" + (", or pass --skip-bad to leave them out." if clips else ".")
         )
     sounds, advice = usable(sounds, errors), []
     if bad:
         where = Path(args.out) / "left_out.txt"
-        more = f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""
-        advice.append(
-            f"{len(bad)} clips that cannot be used are left out, listed in {where}:\n{listed}{more}"
-        )
+        advice = [f"{len(bad)} clips that cannot be used are left out, see {where}:\n{listed}"]
     rates, seconds = zip(*clips, strict=True)
     advice += warnings_about(sounds, rates, folder=_class_folders(args))
     return sounds, sum(seconds) / 3600, advice, bad
@@ -316,6 +313,14 @@ def _heading(args, name, sounds, hours):
         f"{len(sounds.splits)} splits{kept}\n"
         f"Settings of the classifiers chosen inside each training part; {draws}"
     )
+
+
+def _chance_line(row, width, limit):
+    """Line of the table that says what either score is worth by chance."""
+    from ..compare._winner import chance_level
+
+    balanced = chance_level(row, "balanced_accuracy")
+    return f"{'(chance)':{width}}   {'':10}   {row.chance:<13.3f}  {balanced:.3f}"[:limit]
 
 
 def _finish(args, sounds, labels, rows, extractors, classifiers, status):

@@ -42,22 +42,23 @@ def features(task, extractor, clock, label, *, allow_nan=False):
         If the extractor returns something else than a row of numbers for each clip.
     """
 
-    def transformed(fitted, rows):
+    def transformed(fitted, X, rows):
         with _rows_of(rows):
-            Z = clock.transform(fitted, _take(task.X, rows))
+            Z = clock.transform(fitted, X)
         return checked_features(Z, task.X, rows, label, allow_nan)
 
     task.report(f"{label}: features")
     if not _learns(extractor):
-        Z = transformed(extractor.fit(task.X), np.arange(len(task.X)))
+        Z = transformed(extractor.fit(task.X), task.X, np.arange(len(task.X)))
         for train, test in task.splits:
             yield Z[train], Z[test]
         return
     for number, (train, test) in enumerate(task.splits, start=1):
         task.report(f"{label}: features, split {number} of {len(task.splits)}")
+        X_train, X_test = _take(task.X, train), _take(task.X, test)
         with _rows_of(train):
-            fitted = clone(extractor).fit(_take(task.X, train), task.y[train])
-        yield transformed(fitted, train), transformed(fitted, test)
+            fitted = clone(extractor).fit(X_train, task.y[train])
+        yield transformed(fitted, X_train, train), transformed(fitted, X_test, test)
 
 
 @contextmanager

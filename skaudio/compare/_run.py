@@ -247,7 +247,7 @@ def _work(task, name, extractor, jobs):
     """Yield the row of each job; features are extracted once for all of them."""
     seeded, clock = _seed_parameters(extractor), Clock()
     n_draws = max(len(job.seeds) for job in jobs)
-    allow_nan = all(get_tags(job.classifier).input_tags.allow_nan for job in jobs)
+    allow_nan = all(_takes_nan(job.classifier) for job in jobs)
     for draw, seed in enumerate(task.seeds[:n_draws]):
         of = f", draw {draw + 1} of {n_draws}" if n_draws > 1 else ""
         if seeded or draw == 0:
@@ -342,6 +342,12 @@ def _task_digest(task):
     for part in parts:
         digest.update(repr(part.tolist()).encode())
     return digest.hexdigest()
+
+
+def _takes_nan(classifier):
+    """Tell whether a classifier says that it takes NaN; one without tags says nothing."""
+    has_tags = hasattr(classifier, "__sklearn_tags__")
+    return has_tags and get_tags(classifier).input_tags.allow_nan
 
 
 def _chance(y, splits):

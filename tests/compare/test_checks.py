@@ -220,6 +220,29 @@ def test_nan_is_left_to_classifiers_that_take_it(task, compare):
         compare(extractors, task, classifiers={"trees": trees, **NEAREST})
 
 
+class Bare:
+    """A classifier of nobody's classes, without tags."""
+
+    def get_params(self, deep=True):
+        return {}
+
+    def set_params(self):
+        return self
+
+    def fit(self, Z, y):
+        self.model = KNeighborsClassifier(3).fit(Z, y)
+        return self
+
+    def predict(self, Z):
+        return self.model.predict(Z)
+
+
+def test_classifiers_need_no_tags(task, compare):
+    (row,) = compare({"level": Loudness()}, task, classifiers={"bare": Bare()})
+    (same,) = compare({"level": Loudness()}, task, classifiers=NEAREST)
+    assert row.accuracy == same.accuracy
+
+
 # --- versions ------------------------------------------------------------------------------------
 
 
