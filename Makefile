@@ -37,7 +37,7 @@ MODULES = $(shell find skaudio -name '*.py' | sort)
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/.installed-plot  ## set up, then compare the extractors on a synthetic set
+demo: $(VENV)/.installed-plot,save  ## set up, then compare the extractors on a synthetic set
 	$(BIN)/skaudio compare --demo $(ARGS)
 
 test: $(VENV)/.installed-tests  ## set up, then run all tests and doctests

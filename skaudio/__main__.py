@@ -23,6 +23,9 @@ def main(argv=None):
     """
     # idle threads that wait busily make everything several times slower on shared cores
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name is no reason to stop
     parser = argparse.ArgumentParser(
         prog="skaudio", description="Neural audio features as scikit-learn transformers."
     )

@@ -2,8 +2,11 @@
 
 import csv
 import io
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -19,10 +22,12 @@ from skaudio.base import BaseAudioTransformer
 from skaudio.compare import (
     TunedELM,
     TunedSVM,
+    compare_extractors,
     read_rows,
     refit,
     standard_extractors,
     table_lines,
+    write_rows,
 )
 from skaudio.datasets import load_audio_folder, make_sounds
 
@@ -143,6 +148,7 @@ def test_folder(which, request, run, tmp_path):
     for name in FILES:
         assert str(out / name) in text
     assert f"18 clips in {folder.name}, 3 classes, " in text
+    assert f"(chance)                 {best.chance:<13.3f}  0.333\n" in text
     assert "5 splits that keep the groups apart" in text
     for name in ("compare.png", "confusion.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
@@ -220,16 +226,126 @@ def test_interrupted_run_goes_on_where_it_stopped(notes, run, extracted, tmp_pat
 
 
 def test_demo_without_optional_packages(run, tmp_path, monkeypatch):
-    def few(random_state):
-        return make_sounds(40, min_seconds=0.1, max_seconds=0.1, random_state=random_state)
-
-    monkeypatch.setattr("skaudio.datasets.make_sounds", few)
+    monkeypatch.setattr("skaudio.datasets.make_sounds", short_notes)
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     monkeypatch.setitem(sys.modules, "skops.io", None)
     code, text, _ = run("--demo", *QUICK)
-    assert code == 0 and text.startswith("40 synthetic notes, 8 classes, 0.00 h, 5 splits that")
+    assert code == 0 and text.startswith("160 synthetic notes, 8 classes, 0.00 h, 5 splits that")
     assert text.count("pip install skaudio[plot]") == text.count("pip install skaudio[save]") == 1
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES[:2]
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == [*FILES[:2], "new_note.wav"]
+
+
+def short_notes(*args, **params):
+    """The notes of the demo, short."""
+    return make_sounds(*args, **{**params, "min_seconds": 0.1, "max_seconds": 0.1})
+
+
+def test_what_the_demo_prints_runs_as_it_stands(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("skaudio.datasets.make_sounds", short_notes)
+    code, text, _ = run("--demo", *QUICK)
+    assert code == 0
+    first, *others = text.partition("use it:")[2].partition("\n\n")[0].splitlines()
+    lines = [line.strip() for line in (first, *others)]
+    assert len(lines) == 3 and lines[0] == "from skaudio import load"
+    names, notes = {}, make_sounds(16, random_state=0)
+    exec("\n".join([*lines[:2], f"answer = {lines[2]}"]), names)
+    assert names["answer"].tolist()[0] in notes.target_names
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make to ask")
+def test_make_demo_installs_what_the_demo_leaves_behind(tmp_path):
+    root = Path(__file__).parents[1]
+    words = ["make", "-n", "-C", str(root), "demo", f"VENV={tmp_path / 'venv'}"]
+    out = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    (install,) = [line for line in out.splitlines() if "pip install" in line]
+    extras = install.partition("[")[2].partition("]")[0].split(",")
+    assert sorted(extras) == ["plot", "save"] and "skaudio compare --demo" in out
+
+
+# --- winners -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def noise(tmp_path, rng):
+    """Folder of two classes between which there is no difference."""
+    for i in range(24):
+        path = tmp_path / "noise" / "ab"[i % 2] / f"{i}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.1 * rng.standard_normal(800), 16000)
+    return tmp_path / "noise"
+
+
+def test_nothing_wins_at_chance(noise, run, tmp_path):
+    out = tmp_path / "out"
+    code, text, _ = run(noise, *QUICK)
+    assert code == 0 and "winner:    none, no extractor is better than chance\n" in text
+    assert "chance is 0.500)\n" in text and "saved:     no winner\n" in text
+    assert sorted(path.name for path in out.iterdir()) == FILES[:-1]
+    (out / "winner.skops").write_bytes(b"earlier")
+    assert "winner.skops is that of an earlier run" in run(noise, *QUICK)[1]
+    assert (out / "winner.skops").read_bytes() == b"earlier"
+
+
+def test_unequal_classes_are_won_by_balanced_accuracy(notes, run, tmp_path):
+    for path in [*notes.glob("bell/*/*.wav")][:3]:
+        path.unlink()
+    code, text, _ = run(notes, "--cv", 3, *QUICK)
+    rows = read_rows(tmp_path / "out" / "compare.json")
+    best = max(rows, key=lambda row: row.balanced_accuracy)
+    assert code == 0 and np.sum(best.confusion, axis=1).tolist() == [3, 6, 6]
+    score = f"balanced accuracy {best.balanced_accuracy:.3f}"
+    assert f"winner:    MFCC + {best.classifier}, {score}\n" in text
+    assert "(by balanced accuracy, since the classes are of unequal size)" in text
+
+
+# --- several at once, narrow, interrupted --------------------------------------------------------
+
+
+def test_rows_of_another_process_stay(notes, run, tmp_path, monkeypatch):
+    path = tmp_path / "out" / "compare.json"
+
+    def beside(*args, **params):
+        for number, row in enumerate(compare_extractors(*args, **params)):
+            if number == 1:  # another process has finished a row after our first
+                other = replace(row, extractor="other", configuration="another")
+                write_rows([*read_rows(path), other], path)
+            yield row
+
+    monkeypatch.setattr("skaudio.compare.compare_extractors", beside)
+    for words in ([], ["--fresh"]):
+        path.unlink(missing_ok=True)
+        assert run(notes, *QUICK, *words)[0] == 0
+        assert [row.extractor for row in read_rows(path)] == ["MFCC", "MFCC", "other"]
+
+
+def test_table_fits_a_narrow_terminal(notes, run, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    _, text, _ = run(notes, *QUICK)
+    (heading,) = [line for line in text.splitlines() if line.startswith("extractor")]
+    assert heading.split() == ["extractor", "classifier", "accuracy"]
+    assert all(len(line) <= 40 for line in text.splitlines() if line.startswith("MFCC "))
+
+
+def test_interrupted_says_where_it_goes_on(notes, run, tmp_path, monkeypatch):
+    def interrupt(self, X):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RandomCNNTransformer, "transform", interrupt)
+    code, _, err = run(notes, "--extractors", "mfcc", "vgg", "--draws", 1)
+    where = tmp_path / "out" / "compare.json"
+    assert code == 130
+    assert f"2 of 4 rows are in {where}; the same command goes on there" in err
+
+
+def test_names_that_a_terminal_cannot_write(monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", out)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    print("狗", flush=True)
+    assert out.buffer.getvalue().endswith(b"\n\\u72d7\n")
 
 
 # --- sets ----------------------------------------------------------------------------------------
@@ -348,15 +464,25 @@ def damaged(flat):
 def test_bad_files_are_listed_and_nothing_is_written(damaged, run, tmp_path):
     code, text, err = run(damaged)
     assert (code, text) == (1, "") and not (tmp_path / "out").exists()
-    assert "skaudio compare: 2 of 20 clips cannot be used:\n  bad.wav is not audio" in err
-    assert "\n  empty.wav is an empty file" in err and "--skip-bad" in err
+    bell, flute = damaged / "bell" / "bad.wav", damaged / "flute" / "empty.wav"
+    assert f"skaudio compare: 2 of 20 clips cannot be used:\n  {bell} is not audio" in err
+    assert f"\n  {flute} is an empty file" in err and "--skip-bad" in err
 
 
-def test_skip_bad(damaged, plan):
+def test_skip_bad(damaged, plan, tmp_path):
     given, text = plan(damaged, "--skip-bad")
-    assert "warning: 2 clips that cannot be used are left out" in text
+    path = tmp_path / "out" / "left_out.txt"
+    assert f"warning: 2 clips that cannot be used are left out, see {path}:\n" in text
+    first, second = path.read_text().splitlines()
+    assert first.startswith(f"{damaged / 'bell' / 'bad.wav'} is not audio that can be decoded")
+    assert second == f"{damaged / 'flute' / 'empty.wav'} is an empty file (0 bytes)"
+    assert f"  {first}\n  {second}\n" in text
     assert len(given["X"]) == len(given["y"]) == 18
     assert sorted(np.concatenate([test for _, test in given["splits"]])) == [*range(18)]
+    for name in ("bell/bad.wav", "flute/empty.wav"):
+        (damaged / name).unlink()
+    plan(damaged, "--skip-bad")
+    assert not path.exists()  # nothing is left out this time
 
 
 def test_nothing_but_bad_files(tmp_path, run):
@@ -411,6 +537,18 @@ def test_choices(flat, plan):
     assert [test.tolist() for _, test in given["splits"]] == [test.tolist() for _, test in seeded]
 
 
+def test_quick(flat, plan):
+    assert [*plan(flat, "--quick")[0]["extractors"]] == ["MFCC", "vgg", "timbral_temporal"]
+
+
+def test_demo_is_small_but_has_all_extractors(plan, monkeypatch):
+    monkeypatch.setattr("skaudio.datasets.make_sounds", short_notes)
+    given, text = plan("--demo")
+    assert (len(given["X"]), given["draws"], tuple(given["extractors"])) == (160, 2, EXTRACTORS)
+    assert "mean ± std over 2 random draws" in text
+    assert plan("--demo", "--draws", 4)[0]["draws"] == 4
+
+
 @pytest.mark.parametrize(
     ("words", "extractors", "classifiers"),
     [
@@ -440,6 +578,7 @@ def test_names_in_any_spelling(flat, plan, words, extractors, classifiers):
         (["compare", "--data", "fsdd", "--groups", "1"], "are for a FOLDER"),
         (["compare", "--demo", "--cv", "3"], "are for a FOLDER"),
         (["compare", "--demo", "--draws", "0"], "0 is not at least 1"),
+        (["compare", ".", "--quick", "--extractors", "vgg"], "leave out --quick or --extractors"),
         (["compare", ".", "--cv", "1"], "1 is not at least 2"),
         (["compare", ".", "--cv", "x"], "invalid number value: 'x'"),
         (["compare", ".", "--extractors", "loud"], "loud is unknown; there are mfcc, vgg, single_"),

@@ -2,16 +2,18 @@
 
 import os
 import time
+from contextlib import contextmanager
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from ..audio import AudioFile
+from ..audio import AudioFile, ClipError
+from ._checks import checked_features
 
 
-def features(task, extractor, clock, label):
+def features(task, extractor, clock, label, *, allow_nan=False):
     """Extract the features of each split; once for all of them where nothing is learnt.
 
     Parameters
@@ -24,25 +26,48 @@ def features(task, extractor, clock, label):
         Takes the time.
     label : str
         What the progress is called.
+    allow_nan : bool, default=False
+        Whether all classifiers behind it take NaN.
 
     Yields
     ------
     Z_train, Z_test : ndarray of shape (n_clips, n_features)
         Features of either part.
+
+    Raises
+    ------
+    ClipError
+        If a clip cannot be used; its index is the row in `task.X`.
+    ValueError
+        If the extractor returns something else than a row of numbers for each clip.
     """
+
+    def transformed(fitted, X, rows):
+        with _rows_of(rows):
+            Z = clock.transform(fitted, X)
+        return checked_features(Z, task.X, rows, label, allow_nan)
+
     task.report(f"{label}: features")
     if not _learns(extractor):
-        extractor.fit(task.X)
-        Z = clock.transform(extractor, task.X)
+        Z = transformed(extractor.fit(task.X), task.X, np.arange(len(task.X)))
         for train, test in task.splits:
             yield Z[train], Z[test]
         return
     for number, (train, test) in enumerate(task.splits, start=1):
         task.report(f"{label}: features, split {number} of {len(task.splits)}")
-        X_train = _take(task.X, train)
-        fitted = clone(extractor).fit(X_train, task.y[train])
-        Z_train = clock.transform(fitted, X_train)
-        yield Z_train, clock.transform(fitted, _take(task.X, test))
+        X_train, X_test = _take(task.X, train), _take(task.X, test)
+        with _rows_of(train):
+            fitted = clone(extractor).fit(X_train, task.y[train])
+        yield transformed(fitted, X_train, train), transformed(fitted, X_test, test)
+
+
+@contextmanager
+def _rows_of(rows):
+    """Number a bad clip as in the whole set, not as in the part that was handed on."""
+    try:
+        yield
+    except ClipError as error:
+        raise ClipError(int(rows[error.index]), error.name, error.problem) from error
 
 
 def _learns(extractor):
@@ -77,12 +102,12 @@ class Clock:
 
         Returns
         -------
-        Z : ndarray of shape (n_clips, n_features)
-            The features.
+        Z : object
+            What the extractor returns.
         """
         extractor.transform(X[:1])  # what is loaded or prepared at first use is not counted
         begin = time.perf_counter()
-        Z = np.asarray(extractor.transform(X))
+        Z = extractor.transform(X)
         self._spent += time.perf_counter() - begin
         self._heard += sum(_seconds(clip, _sample_rate(extractor)) for clip in X)
         return Z
@@ -107,7 +132,10 @@ def _seconds(clip, sample_rate):
         import soundfile
 
         segment = clip if isinstance(clip, AudioFile) else AudioFile(clip)
-        whole = soundfile.info(os.fspath(segment.path)).duration
+        try:
+            whole = soundfile.info(os.fspath(segment.path)).duration
+        except soundfile.LibsndfileError:  # a clip that is skipped, see `checked_features`
+            return np.nan
         stop = whole if segment.stop is None else min(segment.stop, whole)
         return stop - (segment.start or 0.0)
     return len(clip) / sample_rate if sample_rate else np.nan

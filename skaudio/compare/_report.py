@@ -1,11 +1,18 @@
 """What a comparison leaves behind: pictures, and the winner learnt from all clips."""
 
-import os
+import warnings
 
+import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from ._rows import completed
 from ._run import fit_classifier
+from ._winner import winning_score
+
+_CELL = 0.45  # inches
+_SIDE = 20.0  # inches that the cells of many classes share
+_SMALLEST = 0.3  # inches of a cell that its number fits into
 
 
 def save_pictures(rows, best, names, folder):
@@ -25,42 +32,69 @@ def save_pictures(rows, best, names, folder):
     Returns
     -------
     text : str
-        Where they are, or what to do where matplotlib is missing.
+        Where they are, and how names are called in them that no font can draw; or what to do
+        where matplotlib is missing.
     """
     from ..plotting import ComparisonDisplay
 
-    try:
-        chart = ComparisonDisplay.from_rows(rows).plot()
-    except ImportError:
-        return "none, matplotlib is not installed; run `pip install skaudio[plot]`"
-    import matplotlib.pyplot as plt
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", message="No installed font")
+        try:
+            chart = ComparisonDisplay.from_rows(rows, score=winning_score(rows)).plot()
+        except ImportError:
+            return "none, matplotlib is not installed; run `pip install skaudio[plot]`"
+        import matplotlib.pyplot as plt
 
-    pictures = {"compare.png": chart.figure_, "confusion.png": _confusions(best, names)}
+        pictures = {"compare.png": chart.figure_, "confusion.png": _confusions(best, names)}
     for name, figure in pictures.items():
         figure.savefig(folder / name, dpi=150)
         plt.close(figure)
-    return ", ".join(str(folder / name) for name in pictures)
+    notes = "".join(f"\n           {warning.message}" for warning in caught)
+    return ", ".join(str(folder / name) for name in pictures) + notes
 
 
 def _confusions(row, names):
     """Figure of the confusion matrix, in percent of each true class."""
     import matplotlib.pyplot as plt
-    import numpy as np
     from sklearn.metrics import ConfusionMatrixDisplay
 
+    from ..plotting._style import readable, text_width
+
     counts = np.array(row.confusion)
-    percent = 100 * counts / counts.sum(axis=1, keepdims=True)
-    side = 2.2 + 0.45 * len(names)
-    figure, ax = plt.subplots(figsize=(side + 0.8, side), layout="constrained")
-    ConfusionMatrixDisplay(percent, display_labels=names).plot(
-        ax=ax, cmap="Blues", values_format=".0f", xticks_rotation="vertical", im_kw={"vmin": 0}
-    )
-    ax.set(xlabel="taken for", ylabel="is")
-    ax.set_title(f"{row.extractor} + {row.classifier}: percent of each class")
+    percent = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    cell = min(_CELL, _SIDE / len(names))
+    with readable(class_=names) as shown:
+        labels = [shown[name] for name in names]
+        size = min(10, 60 * cell)  # points
+        side = cell * len(names) + 0.0075 * size * max(map(text_width, labels))
+        title = f"{row.extractor} + {row.classifier}: percent of each class"
+        width = max(side + 1.7, 0.1 * len(title))  # beside the matrix stand the colours
+        figure, ax = plt.subplots(figsize=(width, side + 0.9), layout="compressed")
+        ConfusionMatrixDisplay(percent, display_labels=labels).plot(
+            ax=ax,
+            include_values=cell >= _SMALLEST,
+            cmap="Blues",
+            values_format=".0f",
+            xticks_rotation="vertical",
+            im_kw={"vmin": 0},
+        )
+        ax.tick_params(labelsize=size)
+        ax.set(xlabel="taken for", ylabel="is")
+        figure.suptitle(title)  # over the whole width: a matrix of two classes is narrower
     return figure
 
 
-def save_winner(path, extractor, classifier, X, y, *, groups=None, random_state=0):
+def save_winner(
+    path,
+    extractor,
+    classifier,
+    X,
+    y,
+    *,
+    groups=None,
+    random_state=0,
+    example="new_recording.wav",
+):
     """Fit the winner on all clips and save it.
 
     Parameters
@@ -69,6 +103,8 @@ def save_winner(path, extractor, classifier, X, y, *, groups=None, random_state=
         The file, with suffix ``.skops``.
     extractor, classifier, X, y, groups, random_state : object
         As for `refit`.
+    example : str, default="new_recording.wav"
+        A file to show the use with.
 
     Returns
     -------
@@ -80,13 +116,12 @@ def save_winner(path, extractor, classifier, X, y, *, groups=None, random_state=
     except ImportError:
         return "winner not saved, skops is not installed; run `pip install skaudio[save]`"
     pipeline = refit(extractor, classifier, X, y, groups=groups, random_state=random_state)
-    unfinished = path.with_name(path.name + ".part")
-    skops.io.dump(pipeline, unfinished)
-    os.replace(unfinished, path)
+    with completed(path) as unfinished:
+        skops.io.dump(pipeline, unfinished)
     return (
         f"use it:    from skaudio import load\n"
         f"           pipeline = load({str(path)!r})\n"
-        f'           pipeline.predict(["new_recording.wav"])'
+        f"           pipeline.predict([{example!r}])"
     )
 
 

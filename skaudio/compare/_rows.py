@@ -3,7 +3,11 @@
 import csv
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from contextlib import contextmanager
+from dataclasses import MISSING, asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from uuid import uuid4
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class ComparisonRow:
     confusion : list of list of int, default=None
         Test clips of each class (rows) that were taken for each class (columns), classes sorted,
         summed over the draws. Kept in JSON, left out of CSV files.
+    versions : str, default=""
+        Versions of scikit-learn and torch that made the row; empty where nobody wrote them down.
     """
 
     data: str
@@ -52,9 +58,22 @@ class ComparisonRow:
     seconds_per_hour: float
     configuration: str = ""
     confusion: list | None = None
+    versions: str = ""
 
 
-def table_lines(rows, *, width=None):
+def versions():
+    """Return the versions of what decides about a row beside skaudio.
+
+    Returns
+    -------
+    text : str
+        Such as "scikit-learn 1.9.1, torch 2.13.0"; whether torch is built for a GPU is left out.
+    """
+    names = ("scikit-learn", "torch")
+    return ", ".join(f"{name} {version(name).partition('+')[0]}" for name in names)
+
+
+def table_lines(rows, *, width=None, limit=None):
     """Set rows as the lines of a table for a terminal, one by one.
 
     Parameters
@@ -64,6 +83,10 @@ def table_lines(rows, *, width=None):
 
     width : int, default=None
         Characters for the names. None: 24.
+
+    limit : int, default=None
+        Characters of the whole line, such as a terminal has: the last columns are left out where
+        they do not fit. None: no limit.
 
     Yields
     ------
@@ -80,17 +103,19 @@ def table_lines(rows, *, width=None):
     MFCC        SVM          0.710          0.694               120    24.3
     """
     width = max(len("extractor"), 24 if width is None else width)
+    ends = (width, width + 13, width + 29, width + 44, width + 54, width + 62)
+    end = max((end for end in ends if limit is None or end <= limit), default=limit)
     yield (
         f"{'extractor':{width}}   {'classifier':10}   {'accuracy':13}  {'balanced':13}  "
         "features  s/hour"
-    )
+    )[:end]
     for row in rows:
         accuracy = score_text(row.accuracy, row.accuracy_std, row.draws)
         balanced = score_text(row.balanced_accuracy, row.balanced_accuracy_std, row.draws)
         yield (
             f"{row.extractor:{width}}   {row.classifier:10}   {accuracy:13}  {balanced:13}  "
             f"{row.n_features:8d}  {row.seconds_per_hour:6.1f}"
-        )
+        )[:end]
 
 
 def score_text(mean, std, draws):
@@ -121,17 +146,40 @@ def write_rows(rows, path):
     path : str or path-like
         The file. CSV has a heading, and no confusion matrices.
     """
-    path = os.fspath(path)
-    unfinished = path + ".part"
-    with open(unfinished, "w", newline="", encoding="utf-8") as file:
-        if path.endswith(".json"):
-            # a line per row, so that a change of one row shows as one
-            file.write("[\n" + ",\n".join(json.dumps(asdict(row)) for row in rows) + "\n]\n")
-        else:
-            writer = csv.DictWriter(file, [*_columns()], extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(asdict(row) for row in rows)
-    os.replace(unfinished, path)
+    path = Path(path)
+    with completed(path) as unfinished:
+        with open(unfinished, "w", newline="", encoding="utf-8") as file:
+            if path.suffix == ".json":
+                # a line per row, so that a change of one row shows as one
+                file.write("[\n" + ",\n".join(json.dumps(asdict(row)) for row in rows) + "\n]\n")
+            else:
+                writer = csv.DictWriter(file, [*_columns()], extrasaction="ignore")
+                writer.writeheader()
+                writer.writerows(asdict(row) for row in rows)
+
+
+@contextmanager
+def completed(path):
+    """Name to write under, which becomes the file in one step once all is written.
+
+    No other process has the same name, and nothing stays of it if the writing fails.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Yields
+    ------
+    unfinished : Path
+        Beside it.
+    """
+    unfinished = path.with_name(f"{path.name}.{uuid4().hex[:8]}.part")
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def read_rows(path):
@@ -150,22 +198,42 @@ def read_rows(path):
     Raises
     ------
     ValueError
-        If the file holds something else.
+        If the file holds something else, or is damaged.
     """
-    with open(path, newline="", encoding="utf-8") as file:
-        try:
-            if os.fspath(path).endswith(".json"):
-                names = [field.name for field in fields(ComparisonRow)]
-                return [
-                    ComparisonRow(**{name: line[name] for name in names})
-                    for line in json.load(file)
-                ]
-            return [
-                ComparisonRow(**{name: kind(line[name]) for name, kind in _columns().items()})
-                for line in csv.DictReader(file)
-            ]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} holds no rows of a comparison ({error!r})") from error
+    path = Path(path)
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            if path.suffix == ".json":
+                return [_row(line) for line in json.load(file)]
+            lines = csv.DictReader(file, restval=None)
+            if not {"data", "seconds_per_hour"} <= {*(lines.fieldnames or ())}:
+                raise ValueError("its heading is another one")
+            return [_row(_numbers(line)) for line in lines]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{path} holds no rows of a comparison, or is damaged ({error!r}); delete it, or "
+            "write to another place (skaudio compare: --fresh, --out)"
+        ) from error
+
+
+def _numbers(line):
+    """Return a line of a CSV file with numbers for their texts."""
+    kinds = {name: kind for name, kind in _columns().items() if name in line}
+    if None in [line[name] for name in kinds]:
+        raise ValueError("its last line breaks off")
+    return {name: kind(line[name]) for name, kind in kinds.items()}
+
+
+def _row(line):
+    """Return a row of the text or numbers in a file; the fields with defaults may be missing."""
+    values = {}
+    for field in fields(ComparisonRow):
+        if field.name in line or field.default is MISSING:
+            values[field.name] = value = line[field.name]
+            kind = (int, float) if field.type is float else field.type
+            if not isinstance(value, kind):
+                raise TypeError(f"{field.name} is {value!r}")
+    return ComparisonRow(**values)
 
 
 def _columns():

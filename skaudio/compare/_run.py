@@ -11,14 +11,22 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.utils import get_tags
 
 from .. import __version__
 from .._engine.content import Unidentifiable, described
 from .._engine.digest import clip_digest
 from ..audio import ClipError, Clips
 from ..base import RUNNING_PARAMETERS
+from ._checks import (
+    checked_clips,
+    checked_column,
+    checked_estimators,
+    checked_finished,
+    checked_splits,
+)
 from ._features import Clock, features
-from ._rows import ComparisonRow
+from ._rows import ComparisonRow, versions
 from ._tuned import TunedELM, TunedSVM
 
 
@@ -58,9 +66,9 @@ def compare_extractors(
     y : array-like of shape (n_clips,)
         The class of each clip.
 
-    splits : iterable of (train, test), each array-like of int
-        Pairs of row numbers. What must not leak (the speaker, the instrument, the
-        recording) has to be on one side only in each pair.
+    splits : iterable of (train, test), each array-like of int or bool
+        Pairs of row numbers, counted from 0, or of masks. What must not leak (the speaker, the
+        instrument, the recording) has to be on one side only in each pair.
 
     classifiers : dict of str to classifier, default=None
         What to put behind the features. One with a parameter ``cv=None`` chooses its settings in
@@ -82,8 +90,9 @@ def compare_extractors(
 
     finished : iterable of ComparisonRow, default=()
         Rows of an earlier run, perhaps an interrupted one. Where one has the same
-        configuration it is taken over instead of being worked out again. That of parameters
-        without content of their own, such as lambdas, is like no other.
+        configuration it is taken over instead of being worked out again, unless it says that
+        it was made with other versions of scikit-learn and torch. Parameters without content of
+        their own, such as lambdas, have a configuration like no other.
 
     progress : callable, default=None
         Called with a short text at the start of each step.
@@ -93,6 +102,16 @@ def compare_extractors(
     rows : iterator of ComparisonRow
         One row per extractor and classifier, in the order given, as soon as the extractor is
         through.
+
+    Raises
+    ------
+    ValueError, TypeError
+        At the call, if clips, labels, groups, splits, extractors, classifiers or finished rows
+        do not go together; the message says which and why. From the iterator, if an extractor
+        does not return a row of finite numbers for each clip (NaN is left to classifiers that
+        take it): with ``on_error="skip"`` it would be scored on fewer clips than the others.
+    ClipError
+        (a ValueError) From the iterator, if a clip cannot be used.
 
     Examples
     --------
@@ -108,20 +127,24 @@ def compare_extractors(
     13 MFCC SVM 26 True
     13 MFCC ELM 26 True
     """
-    y = np.asarray(y)
-    splits = _checked_splits(splits, X, y)
+    X = checked_clips(X)
+    y = checked_column(y, len(X), "y")
+    splits = checked_splits(splits, y)
+    groups = None if groups is None else checked_column(groups, len(X), "groups")
+    extractors = checked_estimators(extractors, "extractors", "transform")
+    if classifiers is None:
+        classifiers = {"SVM": TunedSVM(), "ELM": TunedELM()}
+    classifiers = checked_estimators(classifiers, "classifiers", "predict")
+    finished = [row for row in checked_finished(finished) if row.versions in ("", versions())]
     if not isinstance(draws, Integral) or draws < 1:
         raise ValueError(f"draws is {draws!r}; it must be a whole number of at least 1.")
     if not isinstance(random_state, Integral | None):
         raise ValueError(f"random_state is {random_state!r}; pass a whole number or None.")
-    if classifiers is None:
-        classifiers = {"SVM": TunedSVM(), "ELM": TunedELM()}
     if random_state is None:
         seeds = [int(seed) for seed in np.random.SeedSequence().generate_state(draws)]
     else:
         seeds = [int(random_state) + draw for draw in range(draws)]
     report = progress if progress is not None else lambda text: None
-    groups = None if groups is None else np.asarray(groups)
 
     # The checks above run at the call; the work starts when the first row is wanted.
     task = _Task(X, y, groups, splits, seeds, data, report)
@@ -225,34 +248,16 @@ def _job(task, digest, extractor, seeded, name, classifier):
     return _Job(name, classifier, drawn, seeds, key)
 
 
-def _checked_splits(splits, X, y):
-    """Return the splits as pairs of arrays; raise ValueError where they cannot be meant."""
-    if y.ndim != 1 or len(X) != y.size:
-        raise ValueError(f"There are {len(X)} clips and y has shape {y.shape}; pass a label each.")
-    pairs = [(np.asarray(train), np.asarray(test)) for train, test in splits]
-    if not pairs:
-        raise ValueError("splits is empty; pass at least one pair (train, test) of row numbers.")
-    for number, (train, test) in enumerate(pairs):
-        if not train.size or not test.size:
-            raise ValueError(f"Split {number} has {train.size} train and {test.size} test clips.")
-        shared = np.intersect1d(train, test)
-        if shared.size:
-            raise ValueError(
-                f"Split {number} has {shared.size} clips on both sides, row {shared[0]} first; "
-                "a clip may be in train or in test."
-            )
-    return pairs
-
-
 def _work(task, name, extractor, jobs):
     """Yield the row of each job; features are extracted once for all of them."""
     seeded, clock = _seed_parameters(extractor), Clock()
     n_draws = max(len(job.seeds) for job in jobs)
+    allow_nan = all(_takes_nan(job.classifier) for job in jobs)
     for draw, seed in enumerate(task.seeds[:n_draws]):
         of = f", draw {draw + 1} of {n_draws}" if n_draws > 1 else ""
         if seeded or draw == 0:
             drawn = clone(extractor).set_params(**dict.fromkeys(seeded, seed))
-            parts = features(task, drawn, clock, name + of)
+            parts = features(task, drawn, clock, name + of, allow_nan=allow_nan)
             if not seeded:
                 parts = list(parts)  # for all draws of the classifiers
         running = [job for job in jobs if draw < len(job.seeds)]
@@ -318,6 +323,7 @@ def _row(task, name, job, n_features, seconds_per_hour):
         seconds_per_hour=seconds_per_hour,
         configuration=job.key,
         confusion=confusion.tolist(),
+        versions=versions(),
     )
 
 
@@ -341,6 +347,12 @@ def _task_digest(task):
     for part in parts:
         digest.update(repr(part.tolist()).encode())
     return digest.hexdigest()
+
+
+def _takes_nan(classifier):
+    """Tell whether a classifier says that it takes NaN; one without tags says nothing."""
+    has_tags = hasattr(classifier, "__sklearn_tags__")
+    return has_tags and get_tags(classifier).input_tags.allow_nan
 
 
 def _chance(y, splits):

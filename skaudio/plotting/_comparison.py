@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._style import COLOURS, HATCHES, new_panels
+from ._style import COLOURS, HATCHES, new_panels, readable, text_width
 
 _BAR = 0.16  # inches
 _SCORE = 0.45  # inches that a written score needs
@@ -81,8 +81,8 @@ class ComparisonDisplay:
             extractor and classifier the later one counts. The classifier may be missing.
 
         score : {"accuracy", "balanced_accuracy"}, default="accuracy"
-            Which score to show. The chance level of the balanced accuracy is not in
-            the rows, so the level of the accuracy is marked only with the accuracy.
+            Which score to show. The chance level of the balanced accuracy is marked where the
+            rows have confusion matrices: one over the number of classes tested.
 
         Returns
         -------
@@ -114,6 +114,8 @@ class ComparisonDisplay:
             mean[place], std[place] = row[score], row[score + "_std"]
             if score == "accuracy":
                 chance[place[0]] = row["chance"]
+            elif row.get("confusion"):
+                chance[place[0]] = 1 / np.count_nonzero(np.sum(row["confusion"], axis=1))
         return cls(
             data=data,
             extractors=extractors,
@@ -143,7 +145,19 @@ class ComparisonDisplay:
             If an axes is given and there are several data sets.
         ImportError
             If matplotlib is missing.
+
+        Notes
+        -----
+        Names in other scripts are drawn with any installed font that has them. Where none has, a
+        warning tells the names that stand for them in the picture.
         """
+        names = {"set": self.data, "extractor": self.extractors, "classifier": self.classifiers}
+        with readable(**names) as shown:
+            self._plot(ax, shown)
+        return self
+
+    def _plot(self, ax, shown):
+        """Draw all sets; `shown` says how to write each name."""
         n_data, n_extractors, n_classifiers = self.mean.shape
         self.axes_ = new_panels(
             ax,
@@ -151,26 +165,26 @@ class ComparisonDisplay:
             most=3,
             width=2.7 if n_data > 1 else 5.5,
             height=1.2 + _BAR * n_extractors * (n_classifiers + 0.5),
-            margin=0.08 * max(map(len, self.extractors)),
+            margin=0.08 * max(text_width(shown[name]) for name in self.extractors),
             sharex=True,
             sharey=True,
         )
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
-        self.bars_ = [self._plot_set(number, ax) for number, ax in enumerate(self.axes_)]
+        self.bars_ = [self._plot_set(number, ax, shown) for number, ax in enumerate(self.axes_)]
         if n_data > 1:
             self.figure_.supxlabel(self.score_name, fontsize="medium")
         else:
             self.ax_.set_xlabel(self.score_name)
         if n_classifiers > 1:
+            names = [shown[name] for name in self.classifiers]
             if ax is None:
                 where = {"loc": "outside upper center", "ncols": min(n_classifiers, 4)}
-                self.figure_.legend(self.bars_[0], self.classifiers, frameon=False, **where)
+                self.figure_.legend(self.bars_[0], names, frameon=False, **where)
             else:
                 where = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}
-                ax.legend(self.bars_[0], self.classifiers, frameon=False, **where)
-        return self
+                ax.legend(self.bars_[0], names, frameon=False, **where)
 
-    def _plot_set(self, number, ax):
+    def _plot_set(self, number, ax, shown):
         """Draw one data set; return the bars of each classifier."""
         _, n_extractors, n_classifiers = self.mean.shape
         centre = np.arange(n_extractors)
@@ -179,7 +193,7 @@ class ComparisonDisplay:
         for k in range(n_classifiers):
             position = centre + height * (k - (n_classifiers - 1) / 2)
             bars.append(self._plot_bars(number, k, ax, position, height))
-        ax.set_yticks(centre, self.extractors)
+        ax.set_yticks(centre, [shown[name] for name in self.extractors])
         ax.set_ylim(n_extractors - 0.4, -0.6)  # the first extractor on top
 
         # the longest bar leaves place for its score
@@ -187,7 +201,7 @@ class ComparisonDisplay:
         longest = np.nanmax(self.mean + self.std)
         ax.set_xlim(0, max(1.0, longest / (1 - min(0.5, _SCORE / width))))
         ax.set_xticks(np.linspace(0, 1, 6))
-        ax.set_title(self.data[number], pad=18)
+        ax.set_title(shown[self.data[number]], pad=18)
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
         ax.xaxis.grid(True, color="0.9")

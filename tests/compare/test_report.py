@@ -52,7 +52,7 @@ def test_confusions_in_percent_of_the_true_class(tmp_path, monkeypatch):
     ax, _ = figures[1].axes
     assert [text.get_text() for text in ax.texts] == ["75", "25", "33", "67"]
     assert [text.get_text() for text in ax.get_yticklabels()] == ["bark", "howl"]
-    assert ax.get_title() == "MFCC + SVM: percent of each class"
+    assert figures[1].get_suptitle() == "MFCC + SVM: percent of each class"
 
 
 def test_pictures_without_matplotlib(tmp_path, monkeypatch):
