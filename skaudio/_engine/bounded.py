@@ -44,7 +44,7 @@ def read_regular(path, most):
         size = os.fstat(file.fileno()).st_size
         if size > most:
             raise ValueError(f"{name} holds {size} bytes, at most {most} are read")
-        return file.read(most)
+        return file.read(size)
 
 
 def plain_archive(content, most, most_of):

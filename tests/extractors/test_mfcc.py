@@ -3,6 +3,7 @@
 import librosa
 import numpy as np
 import pytest
+import scipy
 
 from skaudio import MFCCTransformer, read_audio
 from tests.by_hand import noise
@@ -158,6 +159,19 @@ def test_clip_of_two_frames_has_one_difference():
     # pooled over the one difference there is, not over its repetition; no deviation
     np.testing.assert_allclose(vector[40:60], difference, atol=1e-4)
     assert not vector[60:].any()
+
+
+def test_order_in_time_is_a_cosine_transform_of_the_frames():
+    clips = noise(9000, 3000)
+    mfcc = MFCCTransformer(n_mfcc=4, pooling="dct8").fit(clips)
+    names = [*mfcc.get_feature_names_out()]
+    assert names[:4] == [f"mfcc{i}_dct0" for i in range(4)]
+    for row, clip in zip(mfcc.transform(clips), clips, strict=True):
+        wave = librosa.feature.mfcc(y=clip, sr=16000, n_mfcc=4)
+        expected = scipy.fft.dct(wave, norm="ortho") / np.sqrt(wave.shape[1])
+        for k in range(8):  # the shorter clip has six frames
+            value = expected[3, k] if k < wave.shape[1] else 0.0
+            assert row[names.index(f"mfcc3_dct{k}")] == pytest.approx(value, abs=1e-3)
 
 
 @pytest.mark.parametrize("n_samples", [1, 2, 100, 1023, 2047])
