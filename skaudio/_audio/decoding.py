@@ -2,11 +2,11 @@
 
 import errno
 import io
-import mmap
 import os
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from numbers import Real
 
 import numpy as np
@@ -19,6 +19,7 @@ _BLOCK = 1 << 20  # samples decoded at a time, of all channels: memory stays fla
 _HIGHEST_RATE = 10_000_000  # Hz; what lies above is a damaged header
 _HIGHEST_RATIO = 256  # of two sample rates; one that is far off makes a small file a huge wave
 _PATIENCE = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # s until another program closes one of its files
+_BAD_NAME = "has a name that no file can have ({})"
 _KINDS = {
     stat.S_IFDIR: "directory",
     stat.S_IFIFO: "named pipe",
@@ -73,7 +74,7 @@ def read_audio(path, sample_rate=None, *, start=None, stop=None):
     import soundfile
 
     if isinstance(path, bytes):
-        length, file = len(path), _Content(path)
+        length, file = len(path), io.BytesIO(path)
     else:
         path = as_path(path)
         length, file = check_file(path), _open_file(path)
@@ -161,7 +162,12 @@ def as_path(path):
             path = os.fsdecode(path)
         except Exception as error:  # whatever the path's own `__fspath__` raises
             raise ValueError(f"is no path ({error})") from error
-    return os.path.expanduser(path) if path.startswith("~") else path
+    if not path.startswith("~"):
+        return path
+    try:
+        return os.path.expanduser(path)
+    except ValueError as error:
+        raise ValueError(_BAD_NAME.format(error)) from error
 
 
 def check_file(path):
@@ -187,7 +193,7 @@ def check_file(path):
     except OSError as error:
         raise _in_words(error) from error
     except ValueError as error:
-        raise ValueError(f"has a name that no file can have ({error})") from error
+        raise ValueError(_BAD_NAME.format(error)) from error
     if not stat.S_ISREG(entry.st_mode):  # opening another one may wait for ever
         kind = _KINDS.get(stat.S_IFMT(entry.st_mode), "special file")
         raise ValueError(f"is a {kind}, not a sound file")
@@ -221,12 +227,10 @@ def _decoder(file, length, path):
 
     gap = check_complete(file, length)
     file.seek(0)
-    if gap is not None:
-        source = _filled(file, gap)
-    elif os.name == "posix" and not isinstance(file, _Content):
+    if gap is None and os.name == "posix" and not isinstance(file, io.BytesIO):
         source = file.fileno()  # what a file is, its content tells: a number has no suffix
     else:
-        source = file
+        source = _Virtual(file, gap)
     try:
         return soundfile.SoundFile(source, closefd=False)
     except (soundfile.LibsndfileError, TypeError) as error:
@@ -234,24 +238,28 @@ def _decoder(file, length, path):
         raise ValueError(_undecodable(error, file.read(16), path)) from error
 
 
-class _Content(io.BytesIO):
-    """The content of a file in memory, for a decoder that may jump to where there is none."""
+class _Virtual:
+    """What `soundfile` reads a file through that has no descriptor, or not the right header.
+
+    No exception may leave these methods: the decoder is in between, and it would be printed.
+    """
+
+    def __init__(self, file, gap):
+        self._file, self._gap = file, gap
+        self.tell = file.tell
 
     def seek(self, offset, whence=os.SEEK_SET):
-        try:
-            return super().seek(offset, whence)
-        except (ValueError, OverflowError):  # damaged headers lead there
-            return self.tell()
+        with suppress(ValueError, OverflowError, OSError):  # damaged headers lead anywhere
+            self._file.seek(offset, whence)
+        return self._file.tell()
 
-
-def _filled(file, gap):
-    """The file with the size of its samples filled in: as many as there are."""
-    if isinstance(file, _Content):
-        content = file.getvalue()
-        return _Content(content[:gap] + b"\xff" * 4 + content[gap + 4 :])
-    file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    file[gap : gap + 4] = b"\xff" * 4
-    return file
+    def readinto(self, buffer):
+        begin = self._file.tell()
+        count = self._file.readinto(buffer)
+        if self._gap is not None:  # the size of the samples: as many as there are
+            for place in range(max(begin, self._gap), min(begin + count, self._gap + 4)):
+                buffer[place - begin] = b"\xff"
+        return count
 
 
 def _undecodable(error, head, path):
@@ -352,7 +360,10 @@ def _mono_blocks(sound, first, last, block) -> Iterator[np.ndarray]:
                 f"is truncated: its header promises {last} samples, it ends after {first}"
             )
         first += len(wave)
-        yield wave[:, 0] if wave.shape[1] == 1 else wave.mean(axis=1)
+        if wave.shape[1] > 1:
+            with np.errstate(invalid="ignore", over="ignore"):  # not finite: it is told later
+                wave = wave.mean(axis=1, keepdims=True)
+        yield wave[:, 0]
 
 
 def _resampled(blocks, rate, sample_rate) -> Iterator[np.ndarray]:
