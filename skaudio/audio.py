@@ -356,7 +356,7 @@ def matrix_rows(given, checked):
     """
     if isinstance(given, np.ma.MaskedArray):
         return list(given)
-    if getattr(given, "dtype", None) == object:  # checked, these are floats
+    if getattr(getattr(given, "dtype", None), "kind", "") == "O":  # checked, these are floats
         checked = np.asarray(given.tolist())
     if checked.dtype != np.int64:
         return checked

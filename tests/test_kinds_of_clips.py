@@ -188,7 +188,9 @@ def test_what_is_no_clip_is_named_or_skipped(mfcc, rng, make, problem, tmp_path)
     X = [make(x), x, x[:50]]
     mfcc.fit([x])
     for method in (mfcc.transform, MFCCTransformer(sample_rate=RATE).fit_transform):
-        with pytest.raises(ClipError, match=rf"^clip 0 \(.*\) .*{problem}.*or pass on_error='skip'$"):
+        with pytest.raises(
+            ClipError, match=rf"^clip 0 \(.*\) .*{problem}.*or pass on_error='skip'$"
+        ):
             method(X)
     expected = mfcc.transform(X[1:])
     mfcc.set_params(on_error="skip", batch_size=1e-3)
@@ -213,9 +215,8 @@ class PathRaises(os.PathLike):
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (contents, None, None),
-        (lambda files: contents(files)[0], TypeError, r"the bytes of one file.* list of one: \[X\]"),
-        (lambda files: io.BytesIO(), TypeError, r"the bytes of one file; one clip is a list of one"),
+        (lambda files: contents(files)[0], TypeError, r"bytes of one file; .* list of one: \[X\]"),
+        (lambda files: io.BytesIO(), TypeError, "the bytes of one file; one clip is a list"),
         (lambda files: arrays(files)[0], TypeError, "one array and its sample rate; one clip is"),
         (lambda files: {"path": files[0]}, TypeError, r"X is a dict; pass .* for instance \[X\]"),
         (
@@ -224,11 +225,8 @@ class PathRaises(os.PathLike):
             "pass the column of the paths alone",
         ),
     ],
-)  # fmt: skip
+)
 def test_one_clip_is_no_list_of_clips(mfcc, files, make, error, message):
-    if error is None:
-        mfcc.fit(make(files))
-        return
     with pytest.raises(error, match=message):
         mfcc.fit(make(files))
 
@@ -237,7 +235,7 @@ def test_one_clip_is_no_list_of_clips(mfcc, files, make, error, message):
     "make", [lambda X: np.ma.masked_less(X, 0.5), lambda X: X > 0.5, lambda X: X.astype("m8[s]")]
 )
 def test_matrix_whose_rows_are_no_clips(mfcc, make):
-    with pytest.raises(ClipError, match="masked|truth values|not an array of samples"):
+    with pytest.raises(ClipError, match=r"masked|truth values|not an array of samples"):
         mfcc.fit(make(np.linspace(0, 1, 200).reshape(2, 100)))
 
 
@@ -272,12 +270,12 @@ def test_home_folder(files, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are text")
 def test_name_that_is_no_utf8(files, mfcc, tmp_path):
-    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav")
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/na\xefve.wav")
     os.rename(files[0], name)
     np.testing.assert_array_equal(Clips([name], RATE)[0], read_audio(name))
     with open(name, "wb") as file:
         file.write(b"RIFF")
-    with pytest.raises(ClipError, match=r"caf\\udce9.wav\) is not audio") as caught:
+    with pytest.raises(ClipError, match=r"na\\udcefve.wav\) is not audio") as caught:
         mfcc.fit([name]).transform([name])
     str(caught.value).encode()  # it can be printed
 
@@ -298,7 +296,9 @@ def unix_socket(folder):
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no such files")
 @pytest.mark.parametrize(
-    "make", [fifo, unix_socket, lambda folder: ("/dev/zero", "device")], ids=["fifo", "socket", "zero"]
+    "make",
+    [fifo, unix_socket, lambda folder: ("/dev/zero", "device")],
+    ids=["fifo", "socket", "zero"],
 )
 def test_special_files_are_refused_before_they_are_opened(make, tmp_path, mfcc, rng, monkeypatch):
     path, kind = make(tmp_path)
@@ -330,7 +330,11 @@ def test_other_formats_come_with_a_remedy(tmp_path, name, head):
 
 @pytest.mark.parametrize(
     ("head", "suffix"),
-    [(b"\0\0\0\x20ftypmp42", ".m4a"), (b"\x1a\x45\xdf\xa3", ".webm"), (b"\x30\x26\xb2\x75", ".wma")],
+    [
+        (b"\0\0\0\x20ftypmp42", ".m4a"),
+        (b"\x1a\x45\xdf\xa3", ".webm"),
+        (b"\x30\x26\xb2\x75", ".wma"),
+    ],
 )
 def test_other_formats_are_known_by_their_content(head, suffix):
     with pytest.raises(ClipError, match=f"convert it: ffmpeg -i in{suffix} out.wav"):
@@ -343,7 +347,9 @@ def test_samples_without_a_header(tmp_path):
         Clips([tmp_path / "x.raw"], RATE)[0]
 
 
-@pytest.mark.parametrize("stop", [None, np.nan, np.float32("nan"), pd.NA, pd.NaT, "", " ", np.inf, 99])
+@pytest.mark.parametrize(
+    "stop", [None, np.nan, np.float32("nan"), pd.NA, pd.NaT, "", " ", np.inf, 99]
+)
 def test_a_blank_stop_is_the_end(files, stop):
     expected = read_audio(files[0], start=0.1)
     clips = Clips([AudioFile(files[0], 0.1, stop)], RATE)

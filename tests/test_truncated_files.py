@@ -118,7 +118,9 @@ def test_damaged_headers_raise_nothing_else(kind):
     content, _ = sound(kind, 100)
     rng = np.random.default_rng(0)
     for _ in range(300):
-        damaged = bytearray(content[: rng.integers(len(content))] if rng.random() < 0.3 else content)
+        damaged = bytearray(
+            content[: rng.integers(len(content))] if rng.random() < 0.3 else content
+        )
         for place in rng.integers(0, 130, 4):
             damaged[place : place + 1] = rng.bytes(rng.integers(3))
         length = len(damaged)

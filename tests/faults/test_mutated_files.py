@@ -19,7 +19,14 @@ SEEDS = [
     ("ogg", "VORBIS", 1), ("ogg", "OPUS", 1), ("mp3", "MPEG_LAYER_III", 1),
 ]  # fmt: skip
 FORM = r"clip 7 \(.+\) [a-z].+; remove or repair it, or pass on_error='skip'"
-NUMBERS = [b"\0" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x80\0\0\0", b"\1\0\0\0"]
+NUMBERS = [
+    b"\0" * 4,
+    b"\xff" * 4,
+    b"\x7f\xff\xff\xff",
+    b"\xff\xff\xff\x7f",
+    b"\x80\0\0\0",
+    b"\1\0\0\0",
+]
 MEGABYTES = 100  # that the process may grow by, for files of a few kilobytes
 
 
