@@ -137,7 +137,15 @@ def test_integers_of_64_bits_have_no_scale(mfcc, kind):
         mfcc.transform([np.zeros(100), clip])
 
 
-@pytest.mark.parametrize("make", [np.array, pd.DataFrame, lambda X: np.array(X, dtype=object)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        np.array,
+        pd.DataFrame,
+        lambda X: np.array(X, dtype=object),
+        lambda X: pd.DataFrame(X, dtype="Int32"),  # of numbers that may be missing
+    ],
+)
 def test_a_matrix_of_int64_is_taken_for_16_bits_and_says_so(mfcc, rng, make):
     X = rng.integers(-(2**15), 2**15, (3, 500))
     expected = mfcc.transform(X.astype(np.int16))

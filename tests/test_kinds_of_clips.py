@@ -1,5 +1,6 @@
 """Stage 1: clips with a rate of their own, the content of files, tables, odd names."""
 
+import errno
 import io
 import os
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import tracemalloc
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -232,7 +234,14 @@ def test_one_clip_is_no_list_of_clips(mfcc, files, make, error, message):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda X: np.ma.masked_less(X, 0.5), lambda X: X > 0.5, lambda X: X.astype("m8[s]")]
+    "make",
+    [
+        lambda X: np.ma.masked_less(X, 0.5),
+        lambda X: X > 0.5,
+        lambda X: X.astype("m8[s]"),
+        lambda X: X.astype(str).astype(object),
+        lambda X: pd.DataFrame(X.astype(str)),
+    ],
 )
 def test_matrix_whose_rows_are_no_clips(mfcc, make):
     with pytest.raises(ClipError, match=r"masked|truth values|not an array of samples"):
@@ -440,7 +449,7 @@ OUT_OF_DESCRIPTORS = """
     try:
         read_audio(path)
     except ValueError as error:
-        assert "cannot be opened (Too many open files)" in str(error), error
+        assert "(Too many open files)" in str(error), error
     else:
         raise AssertionError("it was opened")
     assert 1 < time.monotonic() - begin < 30
@@ -453,6 +462,13 @@ OUT_OF_DESCRIPTORS = """
 def test_a_good_clip_waits_for_a_descriptor(files):
     code = textwrap.dedent(OUT_OF_DESCRIPTORS).format(path=str(files[0]))
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_failing_disk(files, monkeypatch):
+    error = OSError(errno.EIO, "Input/output error")
+    monkeypatch.setattr("skaudio._audio.decoding.check_complete", mock.Mock(side_effect=error))
+    with pytest.raises(ClipError, match=r"cannot be opened or read \(Input/output error\)"):
+        Clips(files, RATE)[0]
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])

@@ -7,13 +7,13 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from numbers import Real
 
 import numpy as np
 
 from .headers import check_complete
+from .segments import check_segment
 
-__all__ = ["as_path", "check_file", "check_segment", "is_blank", "read_audio", "resample"]
+__all__ = ["as_path", "check_file", "read_audio", "resample"]
 
 _BLOCK = 1 << 20  # samples decoded at a time, of all channels: memory stays flat in both
 _HIGHEST_RATE = 10_000_000  # Hz; what lies above is a damaged header
@@ -28,7 +28,7 @@ _KINDS = {
     stat.S_IFBLK: "device",
 }
 # what libsndfile does not decode, by the beginning of its content or by its name
-_OTHER_STARTS = {b"\x1a\x45\xdf\xa3": ".webm", b"\x30\x26\xb2\x75": ".wma", b"#!AMR": ".amr"}
+_OTHER_STARTS = {b"\x1a\x45\xdf\xa3": ".webm", b"\x30\x26\xb2\x75": ".wma", b"#!AM": ".amr"}
 _OTHER_NAMES = (
     ".3gp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4",
     ".mpc", ".opus", ".ra", ".weba", ".webm", ".wma", ".wv",
@@ -207,7 +207,7 @@ def _in_words(error):
         return ValueError("does not exist (strings are taken as paths)")
     if isinstance(error, PermissionError):
         return ValueError("cannot be read: permission denied")
-    return ValueError(f"cannot be opened ({error.strerror})")
+    return ValueError(f"cannot be opened or read ({error.strerror})")
 
 
 def _open_file(path):
@@ -225,8 +225,11 @@ def _decoder(file, length, path):
     """`soundfile.SoundFile` of an open file that is complete; the path only names it."""
     import soundfile
 
-    gap = check_complete(file, length)
-    file.seek(0)
+    try:
+        gap = check_complete(file, length)
+        file.seek(0)
+    except OSError as error:  # of a failing disk, for instance
+        raise _in_words(error) from error
     if gap is None and os.name == "posix" and not isinstance(file, io.BytesIO):
         source = file.fileno()  # what a file is, its content tells: a number has no suffix
     else:
@@ -263,71 +266,19 @@ class _Virtual:
 
 
 def _undecodable(error, head, path):
+    """What to say of a file that could not be opened: its beginning or its name tell more."""
     reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
     problem = f"is not audio that can be decoded ({reason})"
-    if isinstance(path, bytes) and len(path) < 256:
+    in_memory = isinstance(path, bytes)
+    if in_memory and len(path) < 256:
         problem += "; bytes are taken for the content of a sound file, not for its path"
-    name = "" if isinstance(path, bytes) else os.path.splitext(path)[1].lower()
-    kind = ".m4a" if head[4:8] == b"ftyp" else None
-    kind = kind or next((k for start, k in _OTHER_STARTS.items() if head.startswith(start)), None)
-    if name in _OTHER_NAMES or kind:
-        name = name if name in _OTHER_NAMES else kind
-        problem += f"; convert it: ffmpeg -i in{name} out.wav"
-    return problem
+    kind = "" if in_memory else os.path.splitext(path)[1].lower()
+    if kind not in _OTHER_NAMES:
+        kind = ".m4a" if head[4:8] == b"ftyp" else _OTHER_STARTS.get(head[:4])
+    return f"{problem}; convert it: ffmpeg -i in{kind} out.wav" if kind else problem
 
 
-# --- segments ------------------------------------------------------------------------------------
-
-
-def is_blank(moment):
-    """Whether a moment is left out, as an empty cell of a table leaves it.
-
-    Parameters
-    ----------
-    moment : object
-        A number of seconds, or what there is instead.
-
-    Returns
-    -------
-    blank : bool
-        True for None, NaN, blank text, and pandas' NA and NaT.
-    """
-    if isinstance(moment, str):
-        return not moment.strip()
-    if isinstance(moment, Real):
-        return bool(moment != moment)
-    return moment is None or type(moment).__name__ in ("NAType", "NaTType")
-
-
-def check_segment(start, stop):
-    """Check the ends of a segment.
-
-    Parameters
-    ----------
-    start, stop : float or None
-        In seconds; a blank ``stop`` means the end.
-
-    Returns
-    -------
-    start, stop : float
-        0 and inf where they were left out.
-
-    Raises
-    ------
-    ValueError
-        If one of them is no number.
-    """
-    begin = 0.0 if start is None else _seconds("start", start)
-    return begin, np.inf if is_blank(stop) else _seconds("stop", stop)
-
-
-def _seconds(name, moment):
-    if not isinstance(moment, Real) or isinstance(moment, bool) or moment != moment:
-        raise ValueError(f"has {name}={moment!r:.50}, which is no number of seconds")
-    try:
-        return float(moment)
-    except OverflowError:
-        return np.inf if moment > 0 else -np.inf
+# --- decoding ------------------------------------------------------------------------------------
 
 
 def _segment(sound, start, stop):
@@ -343,9 +294,6 @@ def _segment(sound, start, stop):
         )
     first, last = min(round(begin * rate), sound.frames - 1), round(min(end, seconds) * rate)
     return first, max(last, first + 1)
-
-
-# --- decoding ------------------------------------------------------------------------------------
 
 
 def _mono_blocks(sound, first, last, block) -> Iterator[np.ndarray]:
