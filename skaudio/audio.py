@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._audio.decoding import as_path, check_file, check_segment, is_blank, read_audio, resample
+from ._audio.decoding import as_path, check_file, read_audio, resample
 from ._audio.samples import as_rate, as_wave, check_finite
+from ._audio.segments import check_segment, is_blank
 
 __all__ = ["AudioFile", "ClipError", "Clips", "clip_items", "matrix_rows", "read_audio"]
 
@@ -311,7 +312,7 @@ def clip_items(X):
     column = X if isinstance(X, Sequence) else _column(X)
     if column is None:
         return None
-    if len(column) and all(map(_is_number, column)):
+    if len(column) and _only_numbers(column):
         raise ValueError(
             f"Expected 2D array, got 1D array instead: X is the {len(column)} samples of one clip. "
             "One clip is a list of one: [X]. Reshape your data with X.reshape(1, -1) for a matrix "
@@ -329,9 +330,12 @@ def _column(X):
         return None
     # iterated, a data frame's column gives its clips as they are, whatever made the frame
     column = X[X.columns[0]] if hasattr(X, "columns") else np.asarray(X)[:, 0]
-    if getattr(column.dtype, "kind", "O") in "biufc":
-        return None
-    return None if all(item is None or _is_number(item) for item in column) else column
+    return None if _only_numbers(column) else column
+
+
+def _only_numbers(column):
+    kind = getattr(getattr(column, "dtype", None), "kind", "O")
+    return kind in "biufc" or all(map(_is_number, column))
 
 
 def matrix_rows(given, checked):
@@ -356,8 +360,10 @@ def matrix_rows(given, checked):
     """
     if isinstance(given, np.ma.MaskedArray):
         return list(given)
-    if getattr(given, "dtype", None) == object:  # checked, these are floats
-        checked = np.asarray(given.tolist())
+    given = given.to_numpy() if hasattr(given, "columns") else given
+    if getattr(getattr(given, "dtype", None), "kind", "") == "O":  # checked, these are floats
+        exact = np.asarray(given.tolist())
+        checked = checked if exact.dtype.kind == "O" else exact
     if checked.dtype != np.int64:
         return checked
     # numpy and pandas make this type of whole numbers that come without one, from a table for

@@ -175,7 +175,9 @@ def test_no_permission(tmp_path, good):
     extractor.transform([good[0]])  # imports what it needs
     with (
         unprivileged(),
-        pytest.raises(ClipError, match=r"clip 1 \(.*/secret.wav\) cannot be read: permission denied"),
+        pytest.raises(
+            ClipError, match=r"clip 1 \(.*/secret.wav\) cannot be read: permission denied"
+        ),
     ):
         extractor.transform([good[0], path])
 

@@ -2,23 +2,24 @@
 
 import errno
 import io
-import mmap
 import os
 import stat
 import time
 from collections.abc import Iterator
-from numbers import Real
+from contextlib import suppress
 
 import numpy as np
 
 from .headers import check_complete
+from .segments import check_segment
 
-__all__ = ["as_path", "check_file", "check_segment", "is_blank", "read_audio", "resample"]
+__all__ = ["as_path", "check_file", "read_audio", "resample"]
 
 _BLOCK = 1 << 20  # samples decoded at a time, of all channels: memory stays flat in both
 _HIGHEST_RATE = 10_000_000  # Hz; what lies above is a damaged header
 _HIGHEST_RATIO = 256  # of two sample rates; one that is far off makes a small file a huge wave
 _PATIENCE = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # s until another program closes one of its files
+_BAD_NAME = "has a name that no file can have ({})"
 _KINDS = {
     stat.S_IFDIR: "directory",
     stat.S_IFIFO: "named pipe",
@@ -27,7 +28,7 @@ _KINDS = {
     stat.S_IFBLK: "device",
 }
 # what libsndfile does not decode, by the beginning of its content or by its name
-_OTHER_STARTS = {b"\x1a\x45\xdf\xa3": ".webm", b"\x30\x26\xb2\x75": ".wma", b"#!AMR": ".amr"}
+_OTHER_STARTS = {b"\x1a\x45\xdf\xa3": ".webm", b"\x30\x26\xb2\x75": ".wma", b"#!AM": ".amr"}
 _OTHER_NAMES = (
     ".3gp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4",
     ".mpc", ".opus", ".ra", ".weba", ".webm", ".wma", ".wv",
@@ -73,7 +74,7 @@ def read_audio(path, sample_rate=None, *, start=None, stop=None):
     import soundfile
 
     if isinstance(path, bytes):
-        length, file = len(path), _Content(path)
+        length, file = len(path), io.BytesIO(path)
     else:
         path = as_path(path)
         length, file = check_file(path), _open_file(path)
@@ -161,7 +162,12 @@ def as_path(path):
             path = os.fsdecode(path)
         except Exception as error:  # whatever the path's own `__fspath__` raises
             raise ValueError(f"is no path ({error})") from error
-    return os.path.expanduser(path) if path.startswith("~") else path
+    if not path.startswith("~"):
+        return path
+    try:
+        return os.path.expanduser(path)
+    except ValueError as error:
+        raise ValueError(_BAD_NAME.format(error)) from error
 
 
 def check_file(path):
@@ -187,7 +193,7 @@ def check_file(path):
     except OSError as error:
         raise _in_words(error) from error
     except ValueError as error:
-        raise ValueError(f"has a name that no file can have ({error})") from error
+        raise ValueError(_BAD_NAME.format(error)) from error
     if not stat.S_ISREG(entry.st_mode):  # opening another one may wait for ever
         kind = _KINDS.get(stat.S_IFMT(entry.st_mode), "special file")
         raise ValueError(f"is a {kind}, not a sound file")
@@ -201,7 +207,7 @@ def _in_words(error):
         return ValueError("does not exist (strings are taken as paths)")
     if isinstance(error, PermissionError):
         return ValueError("cannot be read: permission denied")
-    return ValueError(f"cannot be opened ({error.strerror})")
+    return ValueError(f"cannot be opened or read ({error.strerror})")
 
 
 def _open_file(path):
@@ -219,14 +225,15 @@ def _decoder(file, length, path):
     """`soundfile.SoundFile` of an open file that is complete; the path only names it."""
     import soundfile
 
-    gap = check_complete(file, length)
-    file.seek(0)
-    if gap is not None:
-        source = _filled(file, gap)
-    elif os.name == "posix" and not isinstance(file, _Content):
+    try:
+        gap = check_complete(file, length)
+        file.seek(0)
+    except OSError as error:  # of a failing disk, for instance
+        raise _in_words(error) from error
+    if gap is None and os.name == "posix" and not isinstance(file, io.BytesIO):
         source = file.fileno()  # what a file is, its content tells: a number has no suffix
     else:
-        source = file
+        source = _Virtual(file, gap)
     try:
         return soundfile.SoundFile(source, closefd=False)
     except (soundfile.LibsndfileError, TypeError) as error:
@@ -234,92 +241,44 @@ def _decoder(file, length, path):
         raise ValueError(_undecodable(error, file.read(16), path)) from error
 
 
-class _Content(io.BytesIO):
-    """The content of a file in memory, for a decoder that may jump to where there is none."""
+class _Virtual:
+    """What `soundfile` reads a file through that has no descriptor, or not the right header.
+
+    No exception may leave these methods: the decoder is in between, and it would be printed.
+    """
+
+    def __init__(self, file, gap):
+        self._file, self._gap = file, gap
+        self.tell = file.tell
 
     def seek(self, offset, whence=os.SEEK_SET):
-        try:
-            return super().seek(offset, whence)
-        except (ValueError, OverflowError):  # damaged headers lead there
-            return self.tell()
+        with suppress(ValueError, OverflowError, OSError):  # damaged headers lead anywhere
+            self._file.seek(offset, whence)
+        return self._file.tell()
 
-
-def _filled(file, gap):
-    """The file with the size of its samples filled in: as many as there are."""
-    if isinstance(file, _Content):
-        content = file.getvalue()
-        return _Content(content[:gap] + b"\xff" * 4 + content[gap + 4 :])
-    file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    file[gap : gap + 4] = b"\xff" * 4
-    return file
+    def readinto(self, buffer):
+        begin = self._file.tell()
+        count = self._file.readinto(buffer)
+        if self._gap is not None:  # the size of the samples: as many as there are
+            for place in range(max(begin, self._gap), min(begin + count, self._gap + 4)):
+                buffer[place - begin] = b"\xff"
+        return count
 
 
 def _undecodable(error, head, path):
+    """What to say of a file that could not be opened: its beginning or its name tell more."""
     reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
     problem = f"is not audio that can be decoded ({reason})"
-    if isinstance(path, bytes) and len(path) < 256:
+    in_memory = isinstance(path, bytes)
+    if in_memory and len(path) < 256:
         problem += "; bytes are taken for the content of a sound file, not for its path"
-    name = "" if isinstance(path, bytes) else os.path.splitext(path)[1].lower()
-    kind = ".m4a" if head[4:8] == b"ftyp" else None
-    kind = kind or next((k for start, k in _OTHER_STARTS.items() if head.startswith(start)), None)
-    if name in _OTHER_NAMES or kind:
-        name = name if name in _OTHER_NAMES else kind
-        problem += f"; convert it: ffmpeg -i in{name} out.wav"
-    return problem
+    kind = "" if in_memory else os.path.splitext(path)[1].lower()
+    if kind not in _OTHER_NAMES:
+        kind = ".m4a" if head[4:8] == b"ftyp" else _OTHER_STARTS.get(head[:4])
+    return f"{problem}; convert it: ffmpeg -i in{kind} out.wav" if kind else problem
 
 
-# --- segments ------------------------------------------------------------------------------------
-
-
-def is_blank(moment):
-    """Whether a moment is left out, as an empty cell of a table leaves it.
-
-    Parameters
-    ----------
-    moment : object
-        A number of seconds, or what there is instead.
-
-    Returns
-    -------
-    blank : bool
-        True for None, NaN, blank text, and pandas' NA and NaT.
-    """
-    if isinstance(moment, str):
-        return not moment.strip()
-    if isinstance(moment, Real):
-        return bool(moment != moment)
-    return moment is None or type(moment).__name__ in ("NAType", "NaTType")
-
-
-def check_segment(start, stop):
-    """Check the ends of a segment.
-
-    Parameters
-    ----------
-    start, stop : float or None
-        In seconds; a blank ``stop`` means the end.
-
-    Returns
-    -------
-    start, stop : float
-        0 and inf where they were left out.
-
-    Raises
-    ------
-    ValueError
-        If one of them is no number.
-    """
-    begin = 0.0 if start is None else _seconds("start", start)
-    return begin, np.inf if is_blank(stop) else _seconds("stop", stop)
-
-
-def _seconds(name, moment):
-    if not isinstance(moment, Real) or isinstance(moment, bool) or moment != moment:
-        raise ValueError(f"has {name}={moment!r:.50}, which is no number of seconds")
-    try:
-        return float(moment)
-    except OverflowError:
-        return np.inf if moment > 0 else -np.inf
+# --- decoding ------------------------------------------------------------------------------------
 
 
 def _segment(sound, start, stop):
@@ -337,9 +296,6 @@ def _segment(sound, start, stop):
     return first, max(last, first + 1)
 
 
-# --- decoding ------------------------------------------------------------------------------------
-
-
 def _mono_blocks(sound, first, last, block) -> Iterator[np.ndarray]:
     """Decode frames first..last block by block, channels averaged."""
     sound.seek(first)
@@ -352,7 +308,10 @@ def _mono_blocks(sound, first, last, block) -> Iterator[np.ndarray]:
                 f"is truncated: its header promises {last} samples, it ends after {first}"
             )
         first += len(wave)
-        yield wave[:, 0] if wave.shape[1] == 1 else wave.mean(axis=1)
+        if wave.shape[1] > 1:
+            with np.errstate(invalid="ignore", over="ignore"):  # not finite: it is told later
+                wave = wave.mean(axis=1, keepdims=True)
+        yield wave[:, 0]
 
 
 def _resampled(blocks, rate, sample_rate) -> Iterator[np.ndarray]:

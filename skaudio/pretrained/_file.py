@@ -21,7 +21,7 @@ MAGIC = (_ZIP, _LEGACY)
 
 # Values that are no weights. Those of a network with a hundred layers, its optimizer included,
 # need a tenth; a pickle makes objects a hundred times its own size.
-_MAX_BYTES = 4 << 20
+_MAX_BYTES = 1 << 20
 _N_LEGACY_PICKLES = 5  # magic number, version, machine, contents, order of the arrays
 # What a pickle may name; torch itself also admits some that copy or allocate without bound.
 _PLAIN = re.compile(

@@ -52,10 +52,10 @@ def test_unusable_clip_of_a_worker_is_named(audio_files, tmp_path):
     clips = [*audio_files[:4], tmp_path / "lost.wav", audio_files[5]]
     mfcc = MFCCTransformer().fit(audio_files)
     with joblib.parallel_config("dask"):
-        with pytest.raises(ValueError, match=r"clip 4 \(lost.wav\) does not exist"):
+        with pytest.raises(ValueError, match=r"clip 4 \(.*lost.wav\) does not exist"):
             mfcc.transform(clips)
         mfcc.set_params(on_error="skip")
-        with pytest.warns(UserWarning, match=r"skipped 1 of 6 clips:\n  clip 4 \(lost.wav\)"):
+        with pytest.warns(UserWarning, match=r"skipped 1 of 6 clips:\n  clip 4 \(.*lost.wav\)"):
             found = mfcc.transform(clips)
     assert_array_equal(np.isnan(found).all(axis=1), np.arange(6) == 4)
 
