@@ -3,8 +3,8 @@
 import warnings
 
 import numpy as np
-from scipy.linalg import LinAlgError, LinAlgWarning, solve
-from scipy.linalg.lapack import dtpqrt
+from scipy.linalg import LinAlgError, LinAlgWarning, cho_solve, cholesky, solve
+from scipy.linalg.lapack import dpocon, dtpqrt
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_array, check_consistent_length, check_random_state, gen_batches
@@ -72,7 +72,7 @@ class _BaseELM(Saveable, BaseEstimator):
         ValueError, TypeError
             If a parameter or the data cannot be used.
         """
-        return self._fit(X, y, sample_weight, first=True)
+        return self._fit(X, y, sample_weight)
 
     def _check_parameters(self):
         check_number("n_hidden", self.n_hidden, 1)
@@ -85,31 +85,33 @@ class _BaseELM(Saveable, BaseEstimator):
         shape = (self.n_features_in_, self.n_hidden)
         return {"hidden_coef_": ("float64", shape), "hidden_intercept_": ("float64", shape[1:])}
 
-    def _update(self, X, y, sample_weight, first):
+    def _update(self, X, y, sample_weight, first, layer=None):
         """Draw the hidden layer if these are the first rows, add them to the sums, solve."""
         sample_weight = _check_weight(sample_weight, X)
         if first:
-            self._draw(X.shape[1])
-            width = 1 + self.n_hidden + self._targets(y[:1]).shape[1]
-            self.sums_ = np.zeros((width, width), order="F")
+            drawn = layer or draw_layer(self.random_state, X.shape[1], self.n_hidden)
+            self.hidden_intercept_, self.hidden_coef_ = drawn
             self._squares = bool(self.alpha > 0)
         elif self._squares != (self.alpha > 0):
             raise ValueError(
                 f"alpha={self.alpha!r} cannot be reached by partial_fit: zero and other values "
                 "need different sums; call fit"
             )
-        self.sums_ = self._add(X, y, sample_weight)
-        coef, self.intercept_ = self._solve()
+        coef = None
+        if first and self.alpha > 0 and len(X) < self.n_hidden:
+            A = self._rows(X, y, sample_weight)
+            self.sums_ = _finite(A.T @ A)
+            coef = self._solve_few(A)
+        else:
+            self.sums_ = self._add(X, y, sample_weight, first)
+        if coef is None:
+            coef = self._solve()
+        n_hidden, top = self.hidden_intercept_.size, self.sums_[0]
+        self.intercept_ = 0.0
+        if self.fit_intercept:
+            self.intercept_ = (top[n_hidden + 1 :] - top[1 : n_hidden + 1] @ coef) / top[0]
         self.coef_ = coef[:, 0] if coef.shape[1] == 1 else coef.T
         return self
-
-    def _draw(self, n_features):
-        """Draw the hidden layer."""
-        seed = self.random_state
-        # None would be numpy's global generator, which is not ours to move
-        rng = np.random.RandomState() if seed is None else check_random_state(seed)
-        self.hidden_intercept_ = rng.normal(size=self.n_hidden)
-        self.hidden_coef_ = rng.normal(size=(n_features, self.n_hidden))
 
     def _hidden(self, X, out=None):
         """Hidden values, (n_samples, n_hidden); where there is room for them, in there."""
@@ -126,36 +128,62 @@ class _BaseELM(Saveable, BaseEstimator):
         """Slices of so many rows that their hidden values take no more room than the sums."""
         return gen_batches(len(X), max(256, self.hidden_intercept_.size))
 
-    def _add(self, X, y, sample_weight):
-        """Sums over the rows seen earlier and these."""
+    def _rows(self, X, y, sample_weight):
+        """[1 H Y] of some rows, each times the root of its weight."""
         n_hidden = self.hidden_intercept_.size
-        sums = self.sums_.copy(order="F")  # what is kept stays whole if a block fails
+        targets = self._targets(y)
+        A = np.empty((len(targets), 1 + n_hidden + targets.shape[1]))
+        A[:, 0] = 1.0
+        room = A[:, 1 : n_hidden + 1]
+        hidden = self._hidden(X, room)
+        if hidden is not room:
+            room[:] = hidden
+        A[:, n_hidden + 1 :] = targets
+        if sample_weight is not None:
+            A *= np.sqrt(sample_weight[:, None])
+        return A
+
+    def _add(self, X, y, sample_weight, first):
+        """Sums over the rows seen earlier and these."""
+        sums = None if first else self.sums_.copy(order="F")  # whole even if a block fails
         for rows in self._blocks(X):
-            targets = self._targets(y[rows])
-            if 1 + n_hidden + targets.shape[1] != len(sums):
+            A = self._rows(X[rows], y[rows], None if sample_weight is None else sample_weight[rows])
+            if sums is None:
+                sums = np.zeros((A.shape[1],) * 2, order="F")
+            elif A.shape[1] != len(sums):
+                before = 1 + self.hidden_intercept_.size
                 raise ValueError(
-                    f"y has {targets.shape[1]} targets, but had {len(sums) - n_hidden - 1} before"
+                    f"y has {A.shape[1] - before} targets, but had {len(sums) - before} before"
                 )
-            A = np.empty((len(targets), len(sums)))
-            A[:, 0] = 1.0
-            room = A[:, 1 : n_hidden + 1]
-            hidden = self._hidden(X[rows], room)
-            if hidden is not room:
-                room[:] = hidden
-            A[:, n_hidden + 1 :] = targets
-            if sample_weight is not None:
-                A *= np.sqrt(sample_weight[rows, None])
             if self.alpha > 0:
                 sums += A.T @ A  # numpy sees that it is symmetric
             else:
                 nb = min(QR_BLOCK, len(sums))
                 sums = dtpqrt(0, nb, sums, np.asfortranarray(A), overwrite_a=1, overwrite_b=1)[0]
-        if not np.isfinite(sums).all():
-            raise ValueError("the hidden values overflow or hold NaN; standardise the features")
-        return sums
+        return _finite(sums)
+
+    def _solve_few(self, A):
+        """Output weights from rows fewer than the hidden units; None if rounding forbids.
+
+        They are H^T (H H^T + alpha I)^-1 Y.
+        """
+        n_hidden, ones = self.hidden_intercept_.size, A[:, :1]
+        if self.fit_intercept:
+            A = A - ones * (self.sums_[0] / self.sums_[0, 0])
+        H = A[:, 1 : n_hidden + 1]
+        gram = H @ H.T
+        gram[np.diag_indices(len(gram))] += self.alpha
+        norm = np.abs(gram).sum(axis=0).max()
+        try:
+            factor = cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
+        except LinAlgError:
+            return None
+        if dpocon(factor, norm, uplo="L")[0] < np.finfo(float).eps:
+            return None
+        return H.T @ cho_solve((factor, True), A[:, n_hidden + 1 :], check_finite=False)
 
     def _solve(self):
-        """Output weights, one column per target, and intercepts."""
+        """Output weights, one column per target."""
         n_hidden, top = self.hidden_intercept_.size, self.sums_[0]
         H, Y = slice(1, n_hidden + 1), slice(n_hidden + 1, None)
         # The first row belongs to the column of ones. What is left after it is eliminated are
@@ -165,19 +193,41 @@ class _BaseELM(Saveable, BaseEstimator):
             if self.fit_intercept:
                 sums -= np.outer(top[H], top[1:] / top[0])
             sums[np.diag_indices(n_hidden)] += self.alpha
-            coef = _solve_positive(sums[:, :n_hidden], sums[:, n_hidden:])
-        else:
-            rows = slice(int(self.fit_intercept), n_hidden + 1)
-            coef = np.linalg.lstsq(self.sums_[rows, H], self.sums_[rows, Y], rcond=None)[0]
-        if not self.fit_intercept:
-            return coef, 0.0
-        return coef, (top[Y] - top[H] @ coef) / top[0]
+            return _solve_positive(sums[:, :n_hidden], sums[:, n_hidden:])
+        rows = slice(int(self.fit_intercept), n_hidden + 1)
+        return np.linalg.lstsq(self.sums_[rows, H], self.sums_[rows, Y], rcond=None)[0]
 
     def _output(self, X):
         check_is_fitted(self, "coef_")
         X = validate_data(self, X, dtype=FLOATS, reset=False)
         parts = [self._hidden(X[rows]) @ self.coef_.T for rows in self._blocks(X)]
         return np.concatenate(parts) + self.intercept_
+
+
+def draw_layer(random_state, n_features, n_hidden):
+    """Draw a hidden layer.
+
+    Parameters
+    ----------
+    random_state : int, RandomState or None
+        None draws afresh.
+    n_features, n_hidden : int
+        Its size.
+
+    Returns
+    -------
+    intercept, coef : ndarray of shape (n_hidden,) and (n_features, n_hidden), float64
+        From N(0, 1), in this order.
+    """
+    # None would be numpy's global generator, which is not ours to move
+    rng = np.random.RandomState() if random_state is None else check_random_state(random_state)
+    return rng.normal(size=n_hidden), rng.normal(size=(n_features, n_hidden))
+
+
+def _finite(sums):
+    if not np.isfinite(sums).all():
+        raise ValueError("the hidden values overflow or hold NaN; standardise the features")
+    return sums
 
 
 def _solve_positive(gram, right):
@@ -319,7 +369,7 @@ class ELMClassifier(ClassifierMixin, _BaseELM):  # numpydoc ignore=PR02
             raise ValueError("classes must be given in the first call of partial_fit")
         return self._fit(X, y, sample_weight, first, classes)
 
-    def _fit(self, X, y, sample_weight, first, classes=None):
+    def _fit(self, X, y, sample_weight=None, first=True, classes=None, layer=None):
         self._check_parameters()
         X, y = validate_data(self, X, y, dtype=FLOATS, reset=first)
         check_classification_targets(y)
@@ -331,7 +381,7 @@ class ELMClassifier(ClassifierMixin, _BaseELM):  # numpydoc ignore=PR02
         if not np.isin(y, known).all():
             raise ValueError(f"y holds {np.setdiff1d(y, known)}, not among the classes {known}")
         self.classes_ = known
-        return self._update(X, y, sample_weight, first)
+        return self._update(X, y, sample_weight, first, layer)
 
     def _targets(self, y):
         # two classes need one column, in which the second is positive
@@ -458,7 +508,7 @@ class ELMRegressor(MultiOutputMixin, RegressorMixin, _BaseELM):  # numpydoc igno
         """
         return self._fit(X, y, sample_weight, first=not hasattr(self, "coef_"))
 
-    def _fit(self, X, y, sample_weight, first):
+    def _fit(self, X, y, sample_weight=None, first=True):
         self._check_parameters()
         X, y = validate_data(
             self, X, y, dtype=FLOATS, multi_output=True, y_numeric=True, reset=first
