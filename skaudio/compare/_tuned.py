@@ -15,7 +15,8 @@ from sklearn.svm import SVC
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..elm import ELMClassifier, draw_layer
+from .._elm import draw_layer
+from ..elm import ELMClassifier
 
 PAPER_C = (0.1, 2, 8, 32)
 PAPER_GAMMA = (2**-3, 2**-5, 2**-7, 2**-9, 2**-11, 2**-13, "auto")
