@@ -9,14 +9,16 @@ from scipy.linalg import cho_solve, cholesky
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import check_cv
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._elm import draw_layer
+from .._probability import best_temperature, loss_sums, probabilities
 from ..elm import ELMClassifier
+from ._svm import CalibratedSVC, svm_scores
 
 PAPER_C = (0.1, 2, 8, 32)
 PAPER_GAMMA = (2**-3, 2**-5, 2**-7, 2**-9, 2**-11, 2**-13, "auto")
@@ -27,8 +29,9 @@ class _Tuned(ClassifierMixin, BaseEstimator):
     """Standardise, score every setting on the folds, keep the best: what both classifiers share.
 
     Classes are numbers from here on. A subclass works out in ``_prepared`` what all settings
-    share, yields ``(setting, predicted classes of each fold)`` in ``_trials``, learns with one
-    setting in ``_learn``, predicts in ``_label``, and spells the result out in ``chosen``.
+    share, yields ``(setting, predicted classes of each fold)`` in ``_trials``, scores what a fold
+    held out with one setting in ``_held_out``, learns in ``_learn``, predicts in ``_label``, and
+    spells the result out in ``chosen``.
     """
 
     scale = True
@@ -67,6 +70,8 @@ class _Tuned(ClassifierMixin, BaseEstimator):
         best = int(np.argmax(self.scores_))  # the first of equals
         self.settings_, self.best_params_ = settings, settings[best]
         self.best_score_ = self.scores_[best]
+        held_out = np.concatenate([*self._held_out(prepared, codes, folds)])
+        self.temperature_ = best_temperature(loss_sums(held_out, truth), len(self.classes_))
         self._learn(Z, prepared, codes, self.best_params_)
         return self
 
@@ -86,6 +91,27 @@ class _Tuned(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=["float64", "float32"], reset=False)
         return self.classes_[self._label(self.scaler_.transform(X))]
+
+    def predict_proba(self, X):
+        """Probability of each class.
+
+        It is softmax(scores / ``temperature_``), or a sigmoid for two classes, with the
+        temperature of the lowest log loss on the clips that each fold held out. The most probable
+        class is that of `predict`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Rows sum to 1.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=["float64", "float32"], reset=False)
+        return probabilities(self._scores(self.scaler_.transform(X)), self.temperature_)
 
 
 class TunedSVM(_Tuned):
@@ -120,6 +146,8 @@ class TunedSVM(_Tuned):
         Its accuracy over the folds.
     settings_, scores_ : list of dict, list of float
         All settings and their accuracies.
+    temperature_ : float
+        What decision values are divided by in `predict_proba`, found on the same folds.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
@@ -156,11 +184,12 @@ class TunedSVM(_Tuned):
         Returns
         -------
         classifier : Pipeline
-            Of scikit-learn's classes, not fitted.
+            Not fitted. Its last step is an `~sklearn.svm.SVC` with `predict_proba`, which knows
+            the temperature found here.
         """
         check_is_fitted(self)
-        scaler = [StandardScaler()] if self.scale else []
-        return make_pipeline(*scaler, SVC(**self.best_params_))
+        svm = CalibratedSVC(**self.best_params_, temperature=self.temperature_)
+        return Pipeline([*[("standardscaler", StandardScaler())] * self.scale, ("svc", svm)])
 
     def _prepared(self, Z):
         return _products(Z, Z)
@@ -183,8 +212,23 @@ class TunedSVM(_Tuned):
         K = _kernel(*products, setting)
         self._svm = SVC(kernel="precomputed", C=setting["C"]).fit(K, y)
 
+    def _held_out(self, products, y, folds):
+        K = _kernel(*products, self.best_params_)
+        svm = SVC(kernel="precomputed", C=self.best_params_["C"])
+        for train, valid in folds:
+            known = np.unique(y[train])
+            scores = np.full((len(valid), len(self.classes_)), -np.inf)
+            if len(known) > 1:
+                svm.fit(K[np.ix_(train, train)], y[train])
+                found = svm_scores(svm, K[np.ix_(valid, train)])
+                scores[:, known] = found if found.ndim == 2 else np.stack([0 * found, found], 1)
+            yield scores
+
     def _label(self, Z):
         return self._svm.predict(_kernel(*_products(Z, self._Z), self.best_params_))
+
+    def _scores(self, Z):
+        return svm_scores(self._svm, _kernel(*_products(Z, self._Z), self.best_params_))
 
 
 def _products(A, B):
@@ -251,6 +295,8 @@ class TunedELM(_Tuned):
         Its accuracy over the folds.
     settings_, scores_ : list of dict, list of float
         All settings and their accuracies.
+    temperature_ : float
+        What decision values are divided by in `predict_proba`, found on the same folds.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
@@ -283,10 +329,13 @@ class TunedELM(_Tuned):
         Returns
         -------
         classifier : Pipeline
-            Not fitted.
+            Not fitted. The machine knows the temperature found here.
         """
         check_is_fitted(self)
-        return make_pipeline(StandardScaler(), self._machine(self.best_params_))
+        return make_pipeline(StandardScaler(), self._machine(self._setting()))
+
+    def _setting(self):
+        return {**self.best_params_, "temperature": self.temperature_}
 
     def _machine(self, setting):
         return ELMClassifier(**setting, random_state=self.random_state)
@@ -312,20 +361,33 @@ class TunedELM(_Tuned):
 
     def _trials(self, H, y, folds):
         alphas = [alpha * self.n_features_in_ for alpha in self.alpha]
-        T = np.where(y[:, None] == np.arange(len(self.classes_)), 1.0, -1.0)
-        scores = _ridge_scores(H, T, folds, self.n_hidden, alphas)
+        scores = _ridge_scores(H, self._targets(y), folds, self.n_hidden, alphas)
         for n in self.n_hidden:
             for alpha in alphas:
                 labels = [of_fold.argmax(axis=1) for of_fold in scores[n, alpha]]
                 yield {"n_hidden": n, "alpha": alpha}, labels
 
+    def _targets(self, y):
+        return np.where(y[:, None] == np.arange(len(self.classes_)), 1.0, -1.0)
+
+    def _held_out(self, H, y, folds):
+        n, alpha = self.best_params_["n_hidden"], self.best_params_["alpha"]
+        scores = _ridge_scores(H, self._targets(y), folds, [n], [alpha])[n, alpha]
+        if len(self.classes_) > 2:
+            return scores
+        # of two classes the machine has the second score alone, which is minus the first
+        return [of_fold * [0, 1] for of_fold in scores]
+
     def _learn(self, Z, H, y, setting):
-        elm = self._machine(setting)
+        elm = self._machine(self._setting())
         layer = [part.copy() for part in self._layer(Z.shape[1], elm.n_hidden)]
         self._elm = elm._fit(Z, y, layer=layer)
 
     def _label(self, Z):
         return self._elm.predict(Z)
+
+    def _scores(self, Z):
+        return self._elm.decision_function(Z)
 
 
 @lru_cache(maxsize=1)  # the parts of a comparison share their seed and number of features

@@ -132,7 +132,7 @@ def test_fits_that_can_change_nothing_are_left_out(table, folds, monkeypatch):
     monkeypatch.setattr(SVC, "fit", lambda svm, K, y: fits.append(svm.C) or fit(svm, K, y))
     # of classes of one size, and with a kernel that is the identity, all multipliers are 1
     svm = TunedSVM(C=(8, 2, 32, 0.5, 4), gamma=(40.0,), linear=False, cv=folds).fit(X, y)
-    assert sorted(fits[:-1]) == [0.5] * 5 + [2] * 5 + [8] * 5  # the last is for all rows
+    assert sorted(fits[:15]) == [0.5] * 5 + [2] * 5 + [8] * 5  # then the chosen one
     monkeypatch.undo()
     Z = StandardScaler().fit_transform(X)
     for setting, score in zip(svm.settings_, svm.scores_, strict=True):
