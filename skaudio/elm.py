@@ -1,219 +1,20 @@
 """Extreme learning machines: one random hidden layer, an output layer in closed form."""
 
-import warnings
-
 import numpy as np
-from scipy.linalg import LinAlgError, LinAlgWarning, solve
-from scipy.linalg.lapack import dtpqrt
-from scipy.special import expit
-from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
-from sklearn.utils import check_array, check_consistent_length, check_random_state, gen_batches
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from scipy.sparse import issparse
+from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import validate_data
 
-from ._engine.saving import Saveable
-from .utils.validation import check_choice, check_number
+from ._elm import FLOATS, BaseELM, check_weight, class_weights
+from ._probability import best_temperature, loss_sums, probabilities
+from .utils.validation import check_number
 
 __all__ = ["ELMClassifier", "ELMRegressor"]
 
-# in place, since a block of hidden values may be large
-ACTIVATIONS = {
-    "relu": lambda z: np.maximum(z, 0.0, out=z),
-    "tanh": lambda z: np.tanh(z, out=z),
-    "sigmoid": lambda z: expit(z, out=z),
-    "sine": lambda z: np.sin(z, out=z),
-}
-FLOATS = [np.float64, np.float32]
-QR_BLOCK = 64  # columns that LAPACK eliminates at a time
 
-
-class _BaseELM(Saveable, BaseEstimator):
-    """What both machines share; a subclass checks y and turns it into target columns.
-
-    With H the hidden values of all rows seen, Y their targets and A = [1 H Y], each row times the
-    root of its weight, all that is kept of the rows is ``sums_``, square and in float64: A^T A if
-    alpha > 0, else R of A = QR, which does not square the condition of H.
-    """
-
-    def __init__(
-        self,
-        n_hidden=500,
-        *,
-        activation="relu",
-        alpha=100.0,
-        fit_intercept=False,
-        random_state=None,
-    ):
-        self.n_hidden = n_hidden
-        self.activation = activation
-        self.alpha = alpha
-        self.fit_intercept = fit_intercept
-        self.random_state = random_state
-
-    def fit(self, X, y, sample_weight=None):
-        """Draw the hidden layer and solve for the output weights.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features, taken as float64 or float32.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels of any kind, at least two; or the regressor's targets.
-        sample_weight : array-like of shape (n_samples,), default=None
-            How often each sample counts; None: once.
-
-        Returns
-        -------
-        self : object
-            The fitted machine. What an earlier fit learnt is forgotten.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a parameter or the data cannot be used.
-        """
-        return self._fit(X, y, sample_weight, first=True)
-
-    def _check_parameters(self):
-        check_number("n_hidden", self.n_hidden, 1)
-        check_number("alpha", self.alpha, 0, integer=False)
-        check_choice("fit_intercept", self.fit_intercept, (True, False))
-        if not callable(self.activation):
-            check_choice("activation", self.activation, ACTIVATIONS)
-
-    def _learnt_arrays(self):
-        shape = (self.n_features_in_, self.n_hidden)
-        return {"hidden_coef_": ("float64", shape), "hidden_intercept_": ("float64", shape[1:])}
-
-    def _update(self, X, y, sample_weight, first):
-        """Draw the hidden layer if these are the first rows, add them to the sums, solve."""
-        sample_weight = _check_weight(sample_weight, X)
-        if first:
-            self._draw(X.shape[1])
-            width = 1 + self.n_hidden + self._targets(y[:1]).shape[1]
-            self.sums_ = np.zeros((width, width), order="F")
-            self._squares = bool(self.alpha > 0)
-        elif self._squares != (self.alpha > 0):
-            raise ValueError(
-                f"alpha={self.alpha!r} cannot be reached by partial_fit: zero and other values "
-                "need different sums; call fit"
-            )
-        self.sums_ = self._add(X, y, sample_weight)
-        coef, self.intercept_ = self._solve()
-        self.coef_ = coef[:, 0] if coef.shape[1] == 1 else coef.T
-        return self
-
-    def _draw(self, n_features):
-        """Draw the hidden layer."""
-        seed = self.random_state
-        # None would be numpy's global generator, which is not ours to move
-        rng = np.random.RandomState() if seed is None else check_random_state(seed)
-        self.hidden_intercept_ = rng.normal(size=self.n_hidden)
-        self.hidden_coef_ = rng.normal(size=(n_features, self.n_hidden))
-
-    def _hidden(self, X, out=None):
-        """Hidden values, (n_samples, n_hidden); where there is room for them, in there."""
-        z = np.matmul(X, self.hidden_coef_, out=out)  # in float64, since the weights are
-        z += self.hidden_intercept_
-        if not callable(self.activation):
-            return ACTIVATIONS[self.activation](z)
-        shape, z = z.shape, np.asarray(self.activation(z))
-        if z.shape != shape:
-            raise ValueError(f"activation={self.activation!r} made shape {z.shape} of {shape}")
-        return z
-
-    def _blocks(self, X):
-        """Slices of so many rows that their hidden values take no more room than the sums."""
-        return gen_batches(len(X), max(256, self.hidden_intercept_.size))
-
-    def _add(self, X, y, sample_weight):
-        """Sums over the rows seen earlier and these."""
-        n_hidden = self.hidden_intercept_.size
-        sums = self.sums_.copy(order="F")  # what is kept stays whole if a block fails
-        for rows in self._blocks(X):
-            targets = self._targets(y[rows])
-            if 1 + n_hidden + targets.shape[1] != len(sums):
-                raise ValueError(
-                    f"y has {targets.shape[1]} targets, but had {len(sums) - n_hidden - 1} before"
-                )
-            A = np.empty((len(targets), len(sums)))
-            A[:, 0] = 1.0
-            room = A[:, 1 : n_hidden + 1]
-            hidden = self._hidden(X[rows], room)
-            if hidden is not room:
-                room[:] = hidden
-            A[:, n_hidden + 1 :] = targets
-            if sample_weight is not None:
-                A *= np.sqrt(sample_weight[rows, None])
-            if self.alpha > 0:
-                sums += A.T @ A  # numpy sees that it is symmetric
-            else:
-                nb = min(QR_BLOCK, len(sums))
-                sums = dtpqrt(0, nb, sums, np.asfortranarray(A), overwrite_a=1, overwrite_b=1)[0]
-        if not np.isfinite(sums).all():
-            raise ValueError("the hidden values overflow or hold NaN; standardise the features")
-        return sums
-
-    def _solve(self):
-        """Output weights, one column per target, and intercepts."""
-        n_hidden, top = self.hidden_intercept_.size, self.sums_[0]
-        H, Y = slice(1, n_hidden + 1), slice(n_hidden + 1, None)
-        # The first row belongs to the column of ones. What is left after it is eliminated are
-        # the sums about the means, from which an intercept without penalty follows.
-        if self.alpha > 0:
-            sums = self.sums_[H, 1:].copy()
-            if self.fit_intercept:
-                sums -= np.outer(top[H], top[1:] / top[0])
-            sums[np.diag_indices(n_hidden)] += self.alpha
-            coef = _solve_positive(sums[:, :n_hidden], sums[:, n_hidden:])
-        else:
-            rows = slice(int(self.fit_intercept), n_hidden + 1)
-            coef = np.linalg.lstsq(self.sums_[rows, H], self.sums_[rows, Y], rcond=None)[0]
-        if not self.fit_intercept:
-            return coef, 0.0
-        return coef, (top[Y] - top[H] @ coef) / top[0]
-
-    def _output(self, X):
-        check_is_fitted(self, "coef_")
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
-        parts = [self._hidden(X[rows]) @ self.coef_.T for rows in self._blocks(X)]
-        return np.concatenate(parts) + self.intercept_
-
-
-def _solve_positive(gram, right):
-    """Solve for the upper triangle of a positive definite matrix."""
-    try:
-        return solve(gram, right, assume_a="pos")
-    except LinAlgError:
-        warnings.warn(
-            "alpha is too small to be felt beside these hidden values, so that directions within "
-            "rounding are left out; standardise the features, raise alpha, or pass alpha=0",
-            LinAlgWarning,
-            stacklevel=6,  # the line that calls fit or partial_fit
-        )
-        whole = np.triu(gram) + np.triu(gram, 1).T
-        return np.linalg.lstsq(whole, right, rcond=None)[0]
-
-
-def _check_weight(sample_weight, X):
-    """Sample weights as a float64 vector, or None."""
-    if sample_weight is None:
-        return None
-    weight = check_array(
-        sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight"
-    )
-    if weight.ndim != 1:
-        raise ValueError(f"sample_weight has shape {weight.shape}; it must be a vector")
-    check_consistent_length(X, weight)
-    if weight.min() < 0 or not weight.any():
-        raise ValueError("sample_weight must be at least zero, and not zero everywhere")
-    return weight
-
-
-# The linter does not see that both are constructed as their base is.
-
-
-class ELMClassifier(ClassifierMixin, _BaseELM):  # numpydoc ignore=PR02
+class ELMClassifier(ClassifierMixin, BaseELM):
     """Classifier with one random hidden layer and an output layer in closed form.
 
     The hidden layer is drawn once and never trained; the output weights are a ridge regression,
@@ -234,6 +35,15 @@ class ELMClassifier(ClassifierMixin, _BaseELM):  # numpydoc ignore=PR02
         samples; see Notes.
     fit_intercept : bool, default=False
         Whether the output layer has an intercept, which is not penalised. The papers have none.
+    class_weight : dict or "balanced", default=None
+        How often each sample of a class counts: a number for each label, 1 for those left out.
+        "balanced" is n_samples / (n_classes * samples of the class), so that rare classes count
+        as much as frequent ones. It is for one label per sample, and "balanced" is for `fit`.
+    temperature : float, default=None
+        What outputs are divided by in `predict_proba`; small values make it sure of itself. None
+        finds it with outputs as if each row had been left out. Where rows belong together, such
+        as the clips of one speaker, that is too sure of new speakers: then pass the value that
+        `~skaudio.compare.TunedELM` finds in folds that keep speakers apart.
     random_state : int, RandomState or None, default=None
         Determines the hidden layer. None draws a fresh one in every `fit`.
 
@@ -247,10 +57,14 @@ class ELMClassifier(ClassifierMixin, _BaseELM):  # numpydoc ignore=PR02
         Output weights; a vector if there are two classes.
     intercept_ : float or ndarray of shape (1,) or (n_classes,)
         Output intercepts, 0.0 without ``fit_intercept``.
+    temperature_ : float
+        The temperature that was found, if ``temperature`` is None.
     sums_ : ndarray of shape (n_sums, n_sums), float64
         What `partial_fit` goes on from; n_sums = 1 + n_hidden + number of outputs.
+    losses_ : ndarray, float64
+        The same for the temperature.
     classes_ : ndarray of shape (n_classes,)
-        Class labels, sorted.
+        Class labels, sorted; the numbers of the columns if samples have several labels.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -271,12 +85,22 @@ class ELMClassifier(ClassifierMixin, _BaseELM):  # numpydoc ignore=PR02
     Rows are taken in blocks, all sums are in float64, and memory beyond the input does not grow
     with the number of rows.
 
+    Probabilities are softmax(outputs / temperature) [3]_, or a sigmoid for two classes, so that
+    the most probable class is always that of `predict`. The temperature is the one of the lowest
+    log loss on outputs of which each row was left out, which ridge regression gives without
+    another fit [4]_; 2000 rows, evenly spaced, are enough. In `partial_fit` the rows of each call
+    are left out of the machine of that moment, and the losses of all calls are added.
+
     References
     ----------
     .. [1] G.-B. Huang, Q.-Y. Zhu, C.-K. Siew, "Extreme learning machine: theory and
        applications", Neurocomputing 70, 2006, doi:10.1016/j.neucom.2005.12.126.
     .. [2] J. Pons, X. Serra, "Randomly weighted CNNs for (music) audio classification",
        ICASSP 2019, arXiv:1805.00237.
+    .. [3] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural
+       networks", ICML 2017, arXiv:1706.04599.
+    .. [4] D. M. Allen, "The relationship between variable selection and data augmentation and a
+       method for prediction", Technometrics 16, 1974, doi:10.1080/00401706.1974.10489157.
 
     Examples
     --------
@@ -286,7 +110,40 @@ class ELMClassifier(ClassifierMixin, _BaseELM):  # numpydoc ignore=PR02
     >>> elm = ELMClassifier(n_hidden=300, random_state=0).fit(X[::2], y[::2])
     >>> elm.score(X[1::2], y[1::2]) > 0.94
     True
+    >>> elm.predict_proba(X[1:2]).round(1)[0, y[1]] > 0.5
+    True
     """
+
+    def __init__(
+        self,
+        n_hidden=500,
+        *,
+        activation="relu",
+        alpha=100.0,
+        fit_intercept=False,
+        class_weight=None,
+        temperature=None,
+        random_state=None,
+    ):
+        self.n_hidden = n_hidden
+        self.activation = activation
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.temperature = temperature
+        self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        if self.temperature is not None:
+            check_number("temperature", self.temperature, 0, integer=False)
+            if self.temperature == 0:
+                raise ValueError("temperature=0 must be more than 0")
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Add samples to those seen before, as if all had come at once.
@@ -297,10 +154,10 @@ class ELMClassifier(ClassifierMixin, _BaseELM):  # numpydoc ignore=PR02
         ----------
         X : array-like of shape (n_samples, n_features)
             Features, taken as float64 or float32.
-        y : array-like of shape (n_samples,)
-            Class labels.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels, or for each label 0 or 1.
         classes : array-like of shape (n_classes,), default=None
-            All labels that will come; needed in the first call.
+            All labels that will come; needed in the first call unless samples have several labels.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each sample counts; None: once.
 
@@ -314,15 +171,62 @@ class ELMClassifier(ClassifierMixin, _BaseELM):  # numpydoc ignore=PR02
         ValueError, TypeError
             If a parameter or the data cannot be used, or a label is not among the classes.
         """
-        first = not hasattr(self, "coef_")
-        if first and classes is None:
-            raise ValueError("classes must be given in the first call of partial_fit")
-        return self._fit(X, y, sample_weight, first, classes)
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} cannot be had in partial_fit, which does not "
+                "know the samples to come; pass the weights as a dict, for instance those that "
+                "sklearn.utils.class_weight.compute_class_weight finds in a sample of them"
+            )
+        return self._fit(X, y, sample_weight, not hasattr(self, "coef_"), classes, parts=True)
 
-    def _fit(self, X, y, sample_weight, first, classes=None):
+    def _fit(self, X, y, sample_weight=None, first=True, classes=None, parts=False, layer=None):
         self._check_parameters()
-        X, y = validate_data(self, X, y, dtype=FLOATS, reset=first)
+        X, y = validate_data(self, X, y, dtype=FLOATS, multi_output=True, reset=first)
+        y = self._checked_labels(y, first, classes, parts)
+        sample_weight, of_class = check_weight(sample_weight, X), None
+        if self.class_weight is not None:
+            if self._multilabel:
+                raise ValueError("class_weight is for one label per sample; pass sample_weight")
+            codes = np.searchsorted(self.classes_, y)
+            of_class = class_weights(self.class_weight, codes, self.classes_, sample_weight)
+        weight = sample_weight
+        if of_class is not None:
+            weight = of_class if weight is None else of_class * weight
+        leverage = self._update(X, y, weight, first, layer)
+        if self.temperature is None:
+            losses = [] if first or not hasattr(self, "losses_") else [self.losses_]
+            for outputs, targets, weight in self._left_out(X, y, sample_weight, of_class, leverage):
+                losses.append(self._losses(outputs, targets, weight))
+            self.losses_ = sum(losses)
+            n_classes = 2 if self._multilabel else len(self.classes_)
+            self.temperature_ = best_temperature(self.losses_, n_classes)
+        return self
+
+    def _losses(self, outputs, targets, weight):
+        if not self._multilabel and targets.shape[1] > 1:
+            return loss_sums(outputs, targets.argmax(axis=1), weight)
+        # each column is a question of two answers
+        scores = np.stack([np.zeros(outputs.size), outputs.ravel()], axis=1)
+        return loss_sums(scores, (targets > 0).ravel().astype(int), weight.repeat(targets.shape[1]))
+
+    def _checked_labels(self, y, first, classes, parts):
+        """Check labels and classes; return an array."""
+        y = y.toarray() if issparse(y) else y
+        y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
         check_classification_targets(y)
+        kind = type_of_target(y)
+        if kind == "multiclass-multioutput":
+            raise ValueError("y has several columns, each of which must hold 0 and 1 alone")
+        multilabel = kind == "multilabel-indicator"
+        if first:
+            self._multilabel = multilabel
+        elif multilabel != getattr(self, "_multilabel", False):
+            raise ValueError("y has one label per sample here and several there; call fit")
+        if multilabel:
+            self.classes_ = np.arange(y.shape[1]) if first else self.classes_
+            return y
+        if first and parts and classes is None:
+            raise ValueError("classes must be given in the first call of partial_fit")
         known = self.classes_ if not first else np.unique(y if classes is None else classes)
         if len(known) < 2:
             raise ValueError(f"there is only 1 class, {known[0]}; at least 2 are needed")
@@ -331,9 +235,11 @@ class ELMClassifier(ClassifierMixin, _BaseELM):  # numpydoc ignore=PR02
         if not np.isin(y, known).all():
             raise ValueError(f"y holds {np.setdiff1d(y, known)}, not among the classes {known}")
         self.classes_ = known
-        return self._update(X, y, sample_weight, first)
+        return y
 
     def _targets(self, y):
+        if self._multilabel:
+            return np.where(y > 0, 1.0, -1.0)
         # two classes need one column, in which the second is positive
         positive = self.classes_ if len(self.classes_) > 2 else self.classes_[1:]
         return np.where(y[:, None] == positive, 1.0, -1.0)
@@ -363,14 +269,42 @@ class ELMClassifier(ClassifierMixin, _BaseELM):  # numpydoc ignore=PR02
 
         Returns
         -------
-        y : ndarray of shape (n_samples,)
-            Class labels.
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            Class labels; for several labels per sample 1 where an output is positive, else 0.
         """
         scores = self.decision_function(X)
+        if getattr(self, "_multilabel", False):
+            return (scores > 0).astype(int)
         return self.classes_[scores.argmax(1) if scores.ndim == 2 else (scores > 0).astype(int)]
 
+    def predict_proba(self, X):
+        """Probability of each class; see Notes.
 
-class ELMRegressor(MultiOutputMixin, RegressorMixin, _BaseELM):  # numpydoc ignore=PR02
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes), float64
+            Rows sum to 1, unless samples have several labels.
+
+        Raises
+        ------
+        ValueError
+            If the machine was fitted by a version of skaudio that had no probabilities.
+        """
+        scores = self.decision_function(X)
+        temperature = self.temperature
+        if temperature is None:
+            temperature = getattr(self, "temperature_", None)
+        if temperature is None:
+            raise ValueError("no temperature was found when this was fitted; call fit, or set one")
+        return probabilities(scores, temperature, getattr(self, "_multilabel", False))
+
+
+class ELMRegressor(MultiOutputMixin, RegressorMixin, BaseELM):
     """Regressor with one random hidden layer and an output layer in closed form.
 
     The hidden layer is drawn once and never trained; the output weights are a ridge regression,
@@ -385,8 +319,9 @@ class ELMRegressor(MultiOutputMixin, RegressorMixin, _BaseELM):  # numpydoc igno
     alpha : float, default=100.0
         Penalty on the squared output weights, as in `~sklearn.linear_model.Ridge`; 0 is the
         pseudo-inverse of the paper. See Notes.
-    fit_intercept : bool, default=False
-        Whether the output layer has an intercept, which is not penalised. The paper has none.
+    fit_intercept : bool, default=True
+        Whether the output layer has an intercept, which is not penalised. The paper has none;
+        without it, targets far from zero are out of reach of a machine with a penalty.
     random_state : int, RandomState or None, default=None
         Determines the hidden layer. None draws a fresh one in every `fit`.
 
@@ -432,6 +367,21 @@ class ELMRegressor(MultiOutputMixin, RegressorMixin, _BaseELM):  # numpydoc igno
     True
     """
 
+    def __init__(
+        self,
+        n_hidden=500,
+        *,
+        activation="relu",
+        alpha=100.0,
+        fit_intercept=True,
+        random_state=None,
+    ):
+        self.n_hidden = n_hidden
+        self.activation = activation
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.random_state = random_state
+
     def partial_fit(self, X, y, sample_weight=None):
         """Add samples to those seen before, as if all had come at once.
 
@@ -458,12 +408,12 @@ class ELMRegressor(MultiOutputMixin, RegressorMixin, _BaseELM):  # numpydoc igno
         """
         return self._fit(X, y, sample_weight, first=not hasattr(self, "coef_"))
 
-    def _fit(self, X, y, sample_weight, first):
+    def _fit(self, X, y, sample_weight=None, first=True):
         self._check_parameters()
         X, y = validate_data(
             self, X, y, dtype=FLOATS, multi_output=True, y_numeric=True, reset=first
         )
-        self._update(X, y, sample_weight, first)
+        self._update(X, y, check_weight(sample_weight, X), first)
         if y.ndim == 1 and self.fit_intercept:
             self.intercept_ = self.intercept_[0]
         return self

@@ -158,7 +158,7 @@ def test_classifier_is_ridge_on_the_hidden_layer(
 def test_no_penalty_is_the_pseudo_inverse(table, n_hidden, n_chunks):
     X, y, weight = table
     Y = np.stack([y, X[:, 0]], 1)
-    elm = ELMRegressor(n_hidden, alpha=0, random_state=0)
+    elm = ELMRegressor(n_hidden, alpha=0, fit_intercept=False, random_state=0)
     for part in np.array_split(np.arange(300), n_chunks):
         elm.partial_fit(X[part], Y[part], weight[part])
     root, H = np.sqrt(weight[:, None]), hidden(elm, X)
@@ -173,7 +173,8 @@ def test_no_penalty_is_the_pseudo_inverse(table, n_hidden, n_chunks):
 
 def test_no_penalty_leaves_out_directions_within_rounding(table):
     X, y, _ = table
-    elm = ELMRegressor(50, alpha=0, activation=lambda z: z, random_state=0).fit(X, y)
+    elm = ELMRegressor(50, alpha=0, activation=lambda z: z, fit_intercept=False, random_state=0)
+    elm.fit(X, y)
     H = X @ elm.hidden_coef_ + elm.hidden_intercept_  # 50 columns of rank 9
     assert_close(elm.coef_, np.linalg.pinv(H, rtol=1e-10) @ y)
 
@@ -182,17 +183,19 @@ def test_no_penalty_does_not_square_the_condition(table):
     X, y, _ = table
     scale = np.logspace(0, -9, 20)  # normal equations would lose what is below 1e-8
     elm = ELMRegressor(20, alpha=0, activation=lambda z: np.tanh(z) * scale, random_state=0)
+    elm.set_params(fit_intercept=False)
     H = np.tanh(X @ elm.fit(X, y).hidden_coef_ + elm.hidden_intercept_)
     assert_allclose(elm.predict(X), H @ (np.linalg.pinv(H) @ y), rtol=1e-6)
 
 
 def test_penalty_below_rounding_warns_and_stays_sane(table):
     X, y, _ = table
+    X = np.vstack([X, X])  # more rows than units, but of lower rank
     elm = ELMRegressor(400, alpha=1e-12, random_state=0)
     with pytest.warns(LinAlgWarning, match="alpha is too small") as caught:
-        elm.fit(1000 * X, y)
+        elm.fit(1000 * X, np.hstack([y, y]))
     assert caught[0].filename == __file__
-    assert elm.score(1000 * X, y) > 0.9
+    assert elm.score(1000 * X[:300], y) > 0.9
 
 
 # --- in parts ------------------------------------------------------------------------------------

@@ -1,11 +1,14 @@
-"""The support vector machine of the comparisons."""
+"""The support vector machines of the comparisons."""
 
+import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._probability import probabilities
 
 
 class RBFKernel(TransformerMixin, BaseEstimator):
@@ -85,3 +88,67 @@ def standard_svm(C=8):
     0.98
     """
     return make_pipeline(StandardScaler(), RBFKernel(), SVC(C=C, kernel="precomputed"))
+
+
+class CalibratedSVC(SVC):
+    """Support vector machine with probabilities, in which `predict` is as it was.
+
+    Probabilities are softmax(scores / temperature), or a sigmoid for two classes. The scores are
+    the values of `decision_function`, of which the best is that of the class with the most votes;
+    where votes tie, the class that `predict` names is given the best as well. So the first of the
+    most probable classes is always the predicted one.
+
+    Parameters
+    ----------
+    C, kernel, gamma : object
+        As for `~sklearn.svm.SVC`.
+    temperature : float, default=1.0
+        What scores are divided by; `~skaudio.compare.TunedSVM` finds it on clips that were held
+        out.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; with all other attributes of `~sklearn.svm.SVC`.
+    """
+
+    def __init__(self, *, C=1.0, kernel="rbf", gamma="scale", temperature=1.0):
+        super().__init__(C=C, kernel=kernel, gamma=gamma)
+        self.temperature = temperature
+
+    def predict_proba(self, X):
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Rows sum to 1.
+        """
+        return probabilities(svm_scores(self, X), self.temperature)
+
+
+def svm_scores(svm, X):
+    """Decision values in which the predicted class has the highest.
+
+    Parameters
+    ----------
+    svm : SVC
+        Fitted.
+    X : array-like of shape (n_samples, n_features)
+        Features.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        One column per class; if there are two classes, a vector for the second.
+    """
+    scores = svm.decision_function(X)
+    if scores.ndim == 2:
+        rows = np.arange(len(scores))
+        scores[rows, np.searchsorted(svm.classes_, svm.predict(X))] = scores.max(axis=1)
+    return scores

@@ -1,17 +1,24 @@
 """The classifiers of the comparisons, with their settings chosen by cross-validation."""
 
+from functools import lru_cache
+from numbers import Integral
+
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.linalg import cho_factor, cho_solve, cholesky
+from scipy.linalg import cho_solve, cholesky
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import check_cv
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._elm import draw_layer
+from .._probability import best_temperature, loss_sums, probabilities
 from ..elm import ELMClassifier
+from ._svm import CalibratedSVC, svm_scores
 
 PAPER_C = (0.1, 2, 8, 32)
 PAPER_GAMMA = (2**-3, 2**-5, 2**-7, 2**-9, 2**-11, 2**-13, "auto")
@@ -21,8 +28,10 @@ PAPER_SIZES = (100, 250, 500, 1200, 1800, 2500)
 class _Tuned(ClassifierMixin, BaseEstimator):
     """Standardise, score every setting on the folds, keep the best: what both classifiers share.
 
-    A subclass yields ``(setting, predicted labels of each fold)`` in ``_trials``, learns with one
-    setting in ``_learn``, labels in ``_label``, and spells the result out in ``chosen``.
+    Classes are numbers from here on. A subclass works out in ``_prepared`` what all settings
+    share, yields ``(setting, predicted classes of each fold)`` in ``_trials``, scores what a fold
+    held out with one setting in ``_held_out``, learns in ``_learn``, predicts in ``_label``, and
+    spells the result out in ``chosen``.
     """
 
     scale = True
@@ -44,21 +53,26 @@ class _Tuned(ClassifierMixin, BaseEstimator):
         """
         X, y = validate_data(self, X, y, dtype=["float64", "float32"])
         check_classification_targets(y)
-        self.classes_ = np.unique(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y holds 1 class, {self.classes_[0]}; at least 2 are needed")
         self.scaler_ = StandardScaler(with_std=self.scale).fit(X)
         Z = self.scaler_.transform(X)
         folds = list(check_cv(3 if self.cv is None else self.cv, y, classifier=True).split(Z, y))
-        truth = np.concatenate([y[valid] for _, valid in folds])
+        rows = np.arange(len(y))
+        folds = [(rows[train], rows[valid]) for train, valid in folds]  # masks become numbers
+        truth = np.concatenate([codes[valid] for _, valid in folds])
+        prepared = self._prepared(Z)
         settings, self.scores_ = [], []
-        for setting, predicted in self._trials(Z, y, folds):
+        for setting, predicted in self._trials(prepared, codes, folds):
             settings.append(setting)
             self.scores_.append(float(np.mean(np.concatenate(predicted) == truth)))
         best = int(np.argmax(self.scores_))  # the first of equals
         self.settings_, self.best_params_ = settings, settings[best]
         self.best_score_ = self.scores_[best]
-        self._learn(Z, y, self.best_params_)
+        held_out = np.concatenate([*self._held_out(prepared, codes, folds)])
+        self.temperature_ = best_temperature(loss_sums(held_out, truth), len(self.classes_))
+        self._learn(Z, prepared, codes, self.best_params_)
         return self
 
     def predict(self, X):
@@ -76,7 +90,28 @@ class _Tuned(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=["float64", "float32"], reset=False)
-        return self._label(self.scaler_.transform(X))
+        return self.classes_[self._label(self.scaler_.transform(X))]
+
+    def predict_proba(self, X):
+        """Probability of each class.
+
+        It is softmax(scores / ``temperature_``), or a sigmoid for two classes, with the
+        temperature of the lowest log loss on the clips that each fold held out. The most probable
+        class is that of `predict`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Rows sum to 1.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=["float64", "float32"], reset=False)
+        return probabilities(self._scores(self.scaler_.transform(X)), self.temperature_)
 
 
 class TunedSVM(_Tuned):
@@ -111,6 +146,8 @@ class TunedSVM(_Tuned):
         Its accuracy over the folds.
     settings_, scores_ : list of dict, list of float
         All settings and their accuracies.
+    temperature_ : float
+        What decision values are divided by in `predict_proba`, found on the same folds.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
@@ -147,30 +184,51 @@ class TunedSVM(_Tuned):
         Returns
         -------
         classifier : Pipeline
-            Of scikit-learn's classes, not fitted.
+            Not fitted. Its last step is an `~sklearn.svm.SVC` with `predict_proba`, which knows
+            the temperature found here.
         """
         check_is_fitted(self)
-        scaler = [StandardScaler()] if self.scale else []
-        return make_pipeline(*scaler, SVC(**self.best_params_))
+        svm = CalibratedSVC(**self.best_params_, temperature=self.temperature_)
+        return Pipeline([*[("standardscaler", StandardScaler())] * self.scale, ("svc", svm)])
 
-    def _trials(self, Z, y, folds):
+    def _prepared(self, Z):
+        return _products(Z, Z)
+
+    def _trials(self, products, y, folds):
         kernels = [{"kernel": "rbf", "gamma": gamma} for gamma in self.gamma]
         kernels += [{"kernel": "linear"}] if self.linear else []
-        products, parallel = _products(Z, Z), Parallel(n_jobs=self.n_jobs, prefer="threads")
+        # the solver sorts by class too, and is faster where that is done
+        folds = [(train[np.argsort(y[train], kind="stable")], valid) for train, valid in folds]
+        matrices = (_kernel(*products, kernel) for kernel in kernels)
+        tasks = (delayed(_svm_labels)(K, y, self.C, *fold) for K in matrices for fold in folds)
+        labels = iter(Parallel(n_jobs=self.n_jobs, prefer="threads")(tasks))
         for kernel in kernels:
-            K = _kernel(*products, kernel)
-            tasks = (delayed(_svm_labels)(K, y, C, *fold) for C in self.C for fold in folds)
-            labels = parallel(tasks)
-            for i, C in enumerate(self.C):
-                yield {"C": C, **kernel}, labels[i * len(folds) : (i + 1) * len(folds)]
+            of_folds = [next(labels) for _ in folds]
+            for C, *predicted in zip(self.C, *of_folds, strict=True):
+                yield {"C": C, **kernel}, predicted
 
-    def _learn(self, Z, y, setting):
+    def _learn(self, Z, products, y, setting):
         self._Z = Z
-        K = _kernel(*_products(Z, Z), setting)
+        K = _kernel(*products, setting)
         self._svm = SVC(kernel="precomputed", C=setting["C"]).fit(K, y)
+
+    def _held_out(self, products, y, folds):
+        K = _kernel(*products, self.best_params_)
+        svm = SVC(kernel="precomputed", C=self.best_params_["C"])
+        for train, valid in folds:
+            known = np.unique(y[train])
+            scores = np.full((len(valid), len(self.classes_)), -np.inf)
+            if len(known) > 1:
+                svm.fit(K[np.ix_(train, train)], y[train])
+                found = svm_scores(svm, K[np.ix_(valid, train)])
+                scores[:, known] = found if found.ndim == 2 else np.stack([0 * found, found], 1)
+            yield scores
 
     def _label(self, Z):
         return self._svm.predict(_kernel(*_products(Z, self._Z), self.best_params_))
+
+    def _scores(self, Z):
+        return svm_scores(self._svm, _kernel(*_products(Z, self._Z), self.best_params_))
 
 
 def _products(A, B):
@@ -190,11 +248,23 @@ def _kernel(products, a, b, n_features, setting):
     return np.exp(K, out=K)
 
 
-def _svm_labels(K, y, C, train, valid):
+def _svm_labels(K, y, penalties, train, valid):
+    """Predicted classes of the rows held out, penalty by penalty."""
     if len(np.unique(y[train])) == 1:  # where groups or clips are few; SVC would refuse
-        return np.repeat(y[train][:1], len(y[valid]))
-    svm = SVC(kernel="precomputed", C=C).fit(K[np.ix_(train, train)], y[train])
-    return svm.predict(K[np.ix_(valid, train)])
+        return [np.repeat(y[train][:1], len(valid))] * len(penalties)
+    inner, outer = (K[np.ix_(rows, train)].astype(np.float64) for rows in (train, valid))
+    labels, unbound = [], None
+    for C in penalties:
+        if unbound is not None and C >= unbound[0]:
+            labels.append(unbound[1])
+            continue
+        with config_context(assume_finite=True, skip_parameter_validation=True):
+            svm = SVC(kernel="precomputed", C=C).fit(inner, y[train])
+            labels.append(svm.predict(outer))
+        # Where no multiplier is held down by C, the same ones solve the problem of every larger C.
+        if np.abs(svm.dual_coef_).max() < C:
+            unbound = C, labels[-1]
+    return labels
 
 
 class TunedELM(_Tuned):
@@ -225,6 +295,8 @@ class TunedELM(_Tuned):
         Its accuracy over the folds.
     settings_, scores_ : list of dict, list of float
         All settings and their accuracies.
+    temperature_ : float
+        What decision values are divided by in `predict_proba`, found on the same folds.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
@@ -257,63 +329,113 @@ class TunedELM(_Tuned):
         Returns
         -------
         classifier : Pipeline
-            Not fitted.
+            Not fitted. The machine knows the temperature found here.
         """
         check_is_fitted(self)
-        return make_pipeline(StandardScaler(), self._machine(self.best_params_))
+        return make_pipeline(StandardScaler(), self._machine(self._setting()))
+
+    def _setting(self):
+        return {**self.best_params_, "temperature": self.temperature_}
 
     def _machine(self, setting):
         return ELMClassifier(**setting, random_state=self.random_state)
 
-    def _trials(self, Z, y, folds):
-        alphas = [alpha * Z.shape[1] for alpha in self.alpha]
+    def _prepared(self, Z):
+        """Hidden values of the largest layer."""
         largest = self._machine({"n_hidden": max(self.n_hidden)})
-        largest._draw(Z.shape[1])
-        # the wide product in the precision of the features, all sums in float64
-        largest.hidden_coef_ = largest.hidden_coef_.astype(Z.dtype)
-        largest.hidden_intercept_ = largest.hidden_intercept_.astype(Z.dtype)
-        H = largest._hidden(Z).astype(np.float64)
-        T = np.where(y[:, None] == self.classes_, 1.0, -1.0)
-        labels = {(n, alpha): [] for n in self.n_hidden for alpha in alphas}
-        for train, valid in folds:
-            scores = _ridge_scores(H[train], T[train], H[valid], self.n_hidden, alphas)
-            for setting, score in scores:
-                labels[setting].append(self.classes_[score.argmax(axis=1)])
-        for (n, alpha), predicted in labels.items():
-            yield {"n_hidden": n, "alpha": alpha}, predicted
+        largest.hidden_intercept_, largest.hidden_coef_ = (
+            # the wide product in the precision of the features, all sums in float64
+            part.astype(Z.dtype)
+            for part in self._layer(Z.shape[1], largest.n_hidden)
+        )
+        return largest._hidden(Z).astype(np.float64)
 
-    def _learn(self, Z, y, setting):
-        self._elm = self._machine(setting).fit(Z, y)
+    def _layer(self, n_features, n_hidden):
+        """Hidden layer as a machine of that size draws it, without drawing it anew."""
+        if not isinstance(self.random_state, Integral):
+            return draw_layer(self.random_state, n_features, n_hidden)
+        n_most = max(n_hidden, *self.n_hidden)
+        drawn = _normals(int(self.random_state), (n_features + 1) * n_most)
+        coef = drawn[n_hidden : n_hidden * (n_features + 1)].reshape(n_features, n_hidden)
+        return drawn[:n_hidden], coef
+
+    def _trials(self, H, y, folds):
+        alphas = [alpha * self.n_features_in_ for alpha in self.alpha]
+        scores = _ridge_scores(H, self._targets(y), folds, self.n_hidden, alphas)
+        for n in self.n_hidden:
+            for alpha in alphas:
+                labels = [of_fold.argmax(axis=1) for of_fold in scores[n, alpha]]
+                yield {"n_hidden": n, "alpha": alpha}, labels
+
+    def _targets(self, y):
+        return np.where(y[:, None] == np.arange(len(self.classes_)), 1.0, -1.0)
+
+    def _held_out(self, H, y, folds):
+        n, alpha = self.best_params_["n_hidden"], self.best_params_["alpha"]
+        scores = _ridge_scores(H, self._targets(y), folds, [n], [alpha])[n, alpha]
+        if len(self.classes_) > 2:
+            return scores
+        # of two classes the machine has the second score alone, which is minus the first
+        return [of_fold * [0, 1] for of_fold in scores]
+
+    def _learn(self, Z, H, y, setting):
+        elm = self._machine(self._setting())
+        layer = [part.copy() for part in self._layer(Z.shape[1], elm.n_hidden)]
+        self._elm = elm._fit(Z, y, layer=layer)
 
     def _label(self, Z):
         return self._elm.predict(Z)
 
+    def _scores(self, Z):
+        return self._elm.decision_function(Z)
 
-def _ridge_scores(H, T, valid, sizes, alphas):
-    """Yield ((size, alpha), outputs): ridge regression on the first columns of H, size by size.
 
-    coef = (H^T H + a I)^-1 H^T T = H^T (H H^T + a I)^-1 T, whichever matrix is the smaller. The
-    Cholesky factor of the first columns is the corner of that of all columns.
+@lru_cache(maxsize=1)  # the parts of a comparison share their seed and number of features
+def _normals(seed, size):
+    drawn = np.random.RandomState(seed).normal(size=size)
+    drawn.flags.writeable = False
+    return drawn
+
+
+def _ridge_scores(H, T, folds, sizes, alphas):
+    """Outputs of ridge regression on the first columns of H for the rows held out of each fold.
+
+    coef = (H^T H + a I)^-1 H^T T = H^T (H H^T + a I)^-1 T, whichever matrix is the smaller.
+
+    Returns
+    -------
+    scores : dict of (size, alpha) to list of ndarray of shape (n_valid, n_classes)
+        One array for each fold.
     """
-    n_samples = len(H)
-    primal = [n for n in sizes if n <= n_samples]
-    if primal:
-        most = max(primal)
-        gram, right = H[:, :most].T @ H[:, :most], H[:, :most].T @ T
-        for alpha in alphas:
-            factor = cholesky(_plus(gram, alpha), lower=True, overwrite_a=True)
-            for n in primal:
-                coef = cho_solve((factor[:n, :n], True), right[:n])
-                yield (n, alpha), valid[:, :n] @ coef
-    for n in sizes:
-        if n > n_samples:
-            gram = H[:, :n] @ H[:, :n].T
+    scores = {(n, alpha): [None] * len(folds) for n in sizes for alpha in alphas}
+    for i, (train, valid) in enumerate(folds):
+        fitting = [n for n in sizes if n <= len(train)]
+        if fitting:
+            most = max(fitting)
+            part, held_out = H[train, :most], H[valid, :most]
+            gram, right = part.T @ part, part.T @ T[train]
             for alpha in alphas:
-                dual = cho_solve(cho_factor(_plus(gram, alpha), overwrite_a=True), T)
-                yield (n, alpha), valid[:, :n] @ (H[:, :n].T @ dual)
+                factor = _factor(gram, alpha)
+                for n in fitting:
+                    # the factor of the first columns is the corner of that of all columns
+                    coef = cho_solve((factor[:n, :n], True), right[:n], check_finite=False)
+                    scores[n, alpha][i] = held_out[:, :n] @ coef
+    products, done = 0.0, 0
+    for n in sorted({n for n in sizes if any(n > len(train) for train, _ in folds)}):
+        products = products + H[:, done:n] @ H[:, done:n].T
+        done = n
+        for i, (train, valid) in enumerate(folds):
+            if n > len(train):
+                inner, outer = products[np.ix_(train, train)], products[np.ix_(valid, train)]
+                for alpha in alphas:
+                    factor = _factor(inner, alpha), True
+                    dual = cho_solve(factor, T[train], check_finite=False)
+                    scores[n, alpha][i] = outer @ dual
+    return scores
 
 
-def _plus(gram, alpha):
+def _factor(gram, alpha):
+    """Lower Cholesky factor of a matrix with something added on its diagonal."""
     regular = gram.copy()
     regular[np.diag_indices(len(gram))] += alpha
-    return regular
+    return cholesky(regular, lower=True, overwrite_a=True, check_finite=False)

@@ -126,6 +126,19 @@ def test_threads_change_nothing(table, folds):
     assert_array_equal(one.predict(X + 1), two.predict(X + 1))
 
 
+def test_fits_that_can_change_nothing_are_left_out(table, folds, monkeypatch):
+    X, y = table
+    fits, fit = [], SVC.fit
+    monkeypatch.setattr(SVC, "fit", lambda svm, K, y: fits.append(svm.C) or fit(svm, K, y))
+    # of classes of one size, and with a kernel that is the identity, all multipliers are 1
+    svm = TunedSVM(C=(8, 2, 32, 0.5, 4), gamma=(40.0,), linear=False, cv=folds).fit(X, y)
+    assert sorted(fits[:15]) == [0.5] * 5 + [2] * 5 + [8] * 5  # then the chosen one
+    monkeypatch.undo()
+    Z = StandardScaler().fit_transform(X)
+    for setting, score in zip(svm.settings_, svm.scores_, strict=True):
+        assert score == np.mean(cross_val_predict(SVC(**setting), Z, y, cv=folds) == y)
+
+
 # --- extreme learning machine --------------------------------------------------------------------
 
 
@@ -160,6 +173,24 @@ def test_elm_is_the_machine_it_names(table, folds, dtype):
     assert isinstance(scaler, StandardScaler) and isinstance(machine, ELMClassifier)
     assert machine.get_params().items() >= {**elm.best_params_, "random_state": 2}.items()
     assert_array_equal(elm.chosen().fit(X, y).predict(X + 1), elm.predict(X + 1))
+
+
+def test_one_draw_serves_all_parts_of_a_comparison(table, folds, monkeypatch):
+    X, y = table
+    drawn, normal = [], np.random.RandomState
+
+    class Counted(normal):
+        def normal(self, size):
+            drawn.append(size)
+            return super().normal(size=size)
+
+    monkeypatch.setattr(np.random, "RandomState", Counted)
+    elms = [TunedELM(n_hidden=(50, 100), cv=folds, random_state=77).fit(X, y) for _ in range(3)]
+    assert drawn == [61 * 100]
+    monkeypatch.undo()
+    machine = ELMClassifier(**elms[0].best_params_, random_state=77).fit(X, y)
+    assert_array_equal(elms[2]._elm.hidden_coef_, machine.hidden_coef_)
+    assert_array_equal(elms[2]._elm.hidden_intercept_, machine.hidden_intercept_)
 
 
 def test_seed_decides_about_the_hidden_layer(table, folds):
