@@ -88,8 +88,7 @@ def compare_extractors(
 
     finished : iterable of ComparisonRow, default=()
         Rows of an earlier run, perhaps an interrupted one. Where one has the same
-        configuration it is taken over instead of being worked out again, unless it says that
-        it was made with other versions of scikit-learn and torch.
+        configuration it is taken over instead of being worked out again.
 
     progress : callable, default=None
         Called with a short text at the start of each step.
