@@ -49,7 +49,10 @@ def save_pictures(rows, best, names, folder):
     for name, figure in pictures.items():
         figure.savefig(folder / name, dpi=150)
         plt.close(figure)
-    notes = "".join(f"\n           {warning.message}" for warning in caught)
+    texts = [str(warning.message) for warning in caught]
+    notes = "".join(
+        f"\n           {text}" for text in texts if text.startswith("No installed font")
+    )
     return ", ".join(str(folder / name) for name in pictures) + notes
 
 
