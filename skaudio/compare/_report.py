@@ -50,10 +50,8 @@ def save_pictures(rows, best, names, folder):
         figure.savefig(folder / name, dpi=150)
         plt.close(figure)
     texts = [str(warning.message) for warning in caught]
-    notes = "".join(
-        f"\n           {text}" for text in texts if text.startswith("No installed font")
-    )
-    return ", ".join(str(folder / name) for name in pictures) + notes
+    notes = [text for text in texts if text.startswith("No installed font")]
+    return "\n           ".join([", ".join(str(folder / name) for name in pictures), *notes])
 
 
 def _confusions(row, names):
