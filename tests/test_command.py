@@ -2,11 +2,12 @@
 
 import csv
 import io
-import shutil
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from shutil import which
 
 import joblib
 import numpy as np
@@ -253,7 +254,7 @@ def test_what_the_demo_prints_runs_as_it_stands(run, tmp_path, monkeypatch):
     assert names["answer"].tolist()[0] in notes.target_names
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make to ask")
+@pytest.mark.skipif(which("make") is None, reason="there is no make to ask")
 def test_make_demo_installs_what_the_demo_leaves_behind(tmp_path):
     root = Path(__file__).parents[1]
     words = ["make", "-n", "-C", str(root), "demo", f"VENV={tmp_path / 'venv'}"]
@@ -464,9 +465,9 @@ def damaged(flat):
 def test_bad_files_are_listed_and_nothing_is_written(damaged, run, tmp_path):
     code, text, err = run(damaged)
     assert (code, text) == (1, "") and not (tmp_path / "out").exists()
-    bell, flute = damaged / "bell" / "bad.wav", damaged / "flute" / "empty.wav"
-    assert f"skaudio compare: 2 of 20 clips cannot be used:\n  {bell} is not audio" in err
-    assert f"\n  {flute} is an empty file" in err and "--skip-bad" in err
+    assert "skaudio compare: 2 of 20 clips cannot be used:\n" in err and "--skip-bad" in err
+    assert re.search(r"\n  /.*/bad\.wav is not audio", err)
+    assert re.search(r"\n  /.*/empty\.wav is an empty file", err)
 
 
 def test_skip_bad(damaged, plan, tmp_path):

@@ -49,8 +49,9 @@ def save_pictures(rows, best, names, folder):
     for name, figure in pictures.items():
         figure.savefig(folder / name, dpi=150)
         plt.close(figure)
-    notes = "".join(f"\n           {warning.message}" for warning in caught)
-    return ", ".join(str(folder / name) for name in pictures) + notes
+    texts = [str(warning.message) for warning in caught]
+    notes = [text for text in texts if text.startswith("No installed font")]
+    return "\n           ".join([", ".join(str(folder / name) for name in pictures), *notes])
 
 
 def _confusions(row, names):

@@ -43,6 +43,7 @@ class ComparisonRow:
         summed over the draws. Kept in JSON, left out of CSV files.
     versions : str, default=""
         Versions of scikit-learn and torch that made the row; empty where nobody wrote them down.
+        A finished row of other versions than those in use is worked out again.
     """
 
     data: str

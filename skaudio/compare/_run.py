@@ -90,9 +90,8 @@ def compare_extractors(
 
     finished : iterable of ComparisonRow, default=()
         Rows of an earlier run, perhaps an interrupted one. Where one has the same
-        configuration it is taken over instead of being worked out again, unless it says that
-        it was made with other versions of scikit-learn and torch. Parameters without content of
-        their own, such as lambdas, have a configuration like no other.
+        configuration it is taken over instead of being worked out again. Parameters without
+        content of their own, such as lambdas, have a configuration like no other.
 
     progress : callable, default=None
         Called with a short text at the start of each step.

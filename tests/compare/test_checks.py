@@ -1,5 +1,8 @@
 """Input of a comparison that cannot be meant, and extractors that return something else."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -182,7 +185,7 @@ def test_no_extractor_is_scored_on_fewer_clips(damaged, compare, classifier):
     skipping = MFCCTransformer(sample_rate=8000, n_mfcc=3, on_error="skip")
     with pytest.raises(ValueError, match="no finite features for 2 of 30 clips: clip 3 ") as caught:
         compare({"mfcc": skipping}, damaged, classifiers={"any": classifier})
-    assert "clip 3 (3.wav), clip 17 (17.wav)" in str(caught.value)
+    assert re.search(r"clip 3 \(.*3\.wav\), clip 17 \(.*17\.wav\)", str(caught.value))
     assert "leave them out of X, y, groups and splits" in str(caught.value)
 
 
@@ -203,9 +206,9 @@ class Learning(MFCCTransformer):
 
 
 def test_a_bad_clip_is_numbered_as_in_the_whole_set(damaged, compare):
-    with pytest.raises(ClipError, match=r"^clip \d+ \(\d+\.wav\)") as caught:
+    with pytest.raises(ClipError, match=r"^clip \d+ \(.*\d+\.wav\)") as caught:
         compare({"mfcc": Learning(sample_rate=8000)}, damaged)
-    assert caught.value.name == f"{caught.value.index}.wav"
+    assert Path(caught.value.name).name == f"{caught.value.index}.wav"
 
 
 def test_nan_is_left_to_classifiers_that_take_it(task, compare):

@@ -55,6 +55,16 @@ def test_confusions_in_percent_of_the_true_class(tmp_path, monkeypatch):
     assert figures[1].get_suptitle() == "MFCC + SVM: percent of each class"
 
 
+def test_classes_that_no_font_can_draw_are_named(tmp_path, monkeypatch):
+    from matplotlib import font_manager
+
+    manager = font_manager.fontManager
+    usual = [font for font in manager.ttflist if font.name == "DejaVu Sans"]
+    monkeypatch.setattr(manager, "ttflist", usual)
+    text = save_pictures([ROW], ROW, ["bark", "狗"], tmp_path)
+    assert "calls them otherwise: class 2 = 狗. Install a font" in text
+
+
 def test_pictures_without_matplotlib(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     text = save_pictures([ROW], ROW, ["bark", "howl"], tmp_path)
