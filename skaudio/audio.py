@@ -110,6 +110,8 @@ def _source(item):
     """What a clip comes from: an `AudioFile`, the content of a file as bytes, or `_Samples`."""
     if isinstance(item, str | os.PathLike):
         return AudioFile(item)
+    if isinstance(item, np.ndarray):
+        return _Samples(item)
     if isinstance(item, bytes | bytearray):
         return bytes(item)
     if isinstance(item, io.BytesIO):

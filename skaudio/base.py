@@ -52,8 +52,9 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : list of clips, or array of shape (n_clips, n_samples)
-            A clip is a 1-D array of samples at ``sample_rate``, a path, or an `AudioFile`.
-            Lists may mix them and hold clips of any lengths.
+            A clip is a 1-D array of samples at ``sample_rate``, a pair of one and its own rate,
+            a path, an `AudioFile`, or the bytes of a sound file. Lists may mix them and hold
+            clips of any lengths.
         y : object, default=None
             Ignored; here for pipelines.
 

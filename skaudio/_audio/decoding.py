@@ -157,7 +157,7 @@ def as_path(path):
     """
     if type(path) is not str:
         if not isinstance(path, str | os.PathLike):
-            raise ValueError(f"is an AudioFile of a {type(path).__name__}, which is no path")
+            raise ValueError(f"has a {type(path).__name__} where its path should be")
         try:
             path = os.fsdecode(path)
         except Exception as error:  # whatever the path's own `__fspath__` raises
