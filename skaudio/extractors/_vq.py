@@ -66,7 +66,7 @@ class VQTransformer(_PredictiveTransformer):
         Of "context" and "embedding"; as for `Wav2VecTransformer`.
     pretrained : str or path-like, default=None
         Checkpoint in fairseq's or s3prl's form, or the name of a published one (see
-        `skaudio.pretrained.fairseq`). It brings its own layers, groups and codes.
+        `skaudio.pretrained.fairseq`). It brings its own layers, quantizer and codes.
     sample_rate : int, default=16000
         Rate in Hz that files are resampled to and that arrays are taken to be at.
     window_seconds : float, default=None
