@@ -80,7 +80,7 @@ print(json.dumps({"killed": n_killed, "left": len(files_below(memory)), "seen": 
 
 def test_killed_while_rows_are_written(tmp_path, run_python, many):
     n_times = many(25, 1500)
-    out = json.loads(run_python(BEGIN + KILLS, tmp_path / "kept", n_times, seconds=600))
+    out = json.loads(run_python(BEGIN + KILLS, tmp_path / "kept", n_times, seconds=1200))
     assert out["killed"] > n_times // 3 and out["left"] == 0
     assert len({*out["seen"]}) > 2  # some were killed half-way
 
@@ -260,7 +260,7 @@ print(len(FeatureCache(memory)), len(files_below(memory)))
 
 
 def test_processes_share_a_cache_and_clear_it(tmp_path, run_python, many):
-    out = run_python(BEGIN + SHARED, tmp_path / "kept", many(30, 3000), seconds=600)
+    out = run_python(BEGIN + SHARED, tmp_path / "kept", many(30, 3000), seconds=1200)
     rows, n_files = map(int, out.split())
     assert rows == n_files == 20
 
