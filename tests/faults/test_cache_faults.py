@@ -109,21 +109,6 @@ def test_a_full_disk(tmp_path, run_python, many):
     assert int(run_python(BEGIN + FULL, tmp_path / "kept", many(20, 180))) == 12
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the device that is always full")
-def test_no_room_at_all(tmp_path, files, monkeypatch):
-    intact = Path.write_bytes
-
-    def fail(path, content):
-        return intact(Path("/dev/full"), content)
-
-    monkeypatch.setattr(Path, "write_bytes", fail)
-    extractor = mfcc(tmp_path / "kept").fit(files)
-    with pytest.warns(UserWarning, match="No space left on device") as caught:
-        Z = extractor.transform(files)
-    assert len(caught) == 1 and same(Z, mfcc().fit_transform(files))
-    assert not rows_of(tmp_path / "kept")
-
-
 def rewriting(path, contents, stop):
     """Put one content after the other in a file's place, until told to stop."""
     turn = 0
