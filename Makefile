@@ -4,7 +4,7 @@
 # Settings, as in `make test WORKERS=4`:
 #   PYTHON   the Python that .venv is made of, 3.11 or later
 #   VENV     the virtual environment
-#   WORKERS  processes that run the tests
+#   WORKERS  processes that run the tests; two take some 15 minutes for `make soak`
 #   ARGS     further arguments of pytest, of `skaudio compare --demo` or of the benchmark
 
 PYTHON ?= python3
@@ -32,7 +32,7 @@ MODULES = $(shell find skaudio -name '*.py' | sort)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs bench bench-features bench-training clean
+.PHONY: help demo test soak lint docs bench bench-features bench-training clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,10 @@ demo: $(VENV)/.installed-plot,save  ## set up, then compare the extractors on a 
 
 test: $(VENV)/.installed-tests  ## set up, then run all tests and doctests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+soak: $(VENV)/.installed-tests  ## the fault tests at full length: kills, full disks, long runs
+	SKAUDIO_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal \
+		tests/faults $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## check style, spelling and docstrings
 	$(BIN)/ruff check .

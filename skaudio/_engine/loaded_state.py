@@ -12,6 +12,7 @@ __all__ = ["MACHINE_PARAMETERS", "check_sizes", "check_state", "machine_defaults
 
 MACHINE_PARAMETERS = {"callbacks", "checkpoint", "device", "memory"}  # or code: not loaded
 _FEW = 1 << 12  # filters, bands or sizes of kernels that need no evidence in the file
+_MOST_FFT, _LONGEST = 1 << 20, 1 << 26  # samples, of which there is no evidence at all
 
 
 def machine_defaults(kind):
@@ -32,7 +33,7 @@ def machine_defaults(kind):
 
 
 def check_sizes(parameters, n_numbers):
-    """Refuse widths that the file gives no evidence of, before a network is built of them.
+    """Refuse sizes that the file gives no evidence of, before memory is taken for them.
 
     Parameters
     ----------
@@ -42,10 +43,18 @@ def check_sizes(parameters, n_numbers):
         Numbers that its arrays hold.
     """
     for name, value in parameters.items():
-        widths = value if isinstance(value, list | tuple) else [value]
-        if widths is value or (name.startswith("n_") and name != "n_fft"):
-            if any(isinstance(n, int) and n > max(_FEW, n_numbers) for n in widths):
-                raise ValueError(f"{name}={value} is more than its arrays have room for")
+        numbers = [n for n in _flat(value) if isinstance(n, int)] if name != "random_state" else []
+        evident = isinstance(value, list | tuple) or (name.startswith("n_") and name != "n_fft")
+        most = max(_FEW, n_numbers) if evident else _MOST_FFT if name == "n_fft" else _LONGEST
+        if any(n > most for n in numbers):
+            raise ValueError(f"{name}={value} is more than its arrays have room for")
+
+
+def _flat(value):
+    """The items of nested lists and tuples."""
+    if not isinstance(value, list | tuple):
+        return [value]
+    return [n for item in value for n in _flat(item)]
 
 
 def check_state(estimator):

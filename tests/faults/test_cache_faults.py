@@ -80,7 +80,7 @@ print(json.dumps({"killed": n_killed, "left": len(files_below(memory)), "seen": 
 
 def test_killed_while_rows_are_written(tmp_path, run_python, many):
     n_times = many(25, 1500)
-    out = json.loads(run_python(BEGIN + KILLS, tmp_path / "kept", n_times, seconds=600))
+    out = json.loads(run_python(BEGIN + KILLS, tmp_path / "kept", n_times, seconds=1200))
     assert out["killed"] > n_times // 3 and out["left"] == 0
     assert len({*out["seen"]}) > 2  # some were killed half-way
 
@@ -107,21 +107,6 @@ print(len(files_below(memory)))
 
 def test_a_full_disk(tmp_path, run_python, many):
     assert int(run_python(BEGIN + FULL, tmp_path / "kept", many(20, 180))) == 12
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the device that is always full")
-def test_no_room_at_all(tmp_path, files, monkeypatch):
-    intact = Path.write_bytes
-
-    def fail(path, content):
-        return intact(Path("/dev/full"), content)
-
-    monkeypatch.setattr(Path, "write_bytes", fail)
-    extractor = mfcc(tmp_path / "kept").fit(files)
-    with pytest.warns(UserWarning, match="No space left on device") as caught:
-        Z = extractor.transform(files)
-    assert len(caught) == 1 and same(Z, mfcc().fit_transform(files))
-    assert not rows_of(tmp_path / "kept")
 
 
 def rewriting(path, contents, stop):
@@ -260,7 +245,7 @@ print(len(FeatureCache(memory)), len(files_below(memory)))
 
 
 def test_processes_share_a_cache_and_clear_it(tmp_path, run_python, many):
-    out = run_python(BEGIN + SHARED, tmp_path / "kept", many(30, 3000), seconds=600)
+    out = run_python(BEGIN + SHARED, tmp_path / "kept", many(30, 3000), seconds=1200)
     rows, n_files = map(int, out.split())
     assert rows == n_files == 20
 

@@ -116,7 +116,7 @@ def test_tampered_folders(tmp_path, run_python, many):
     folder = tmp_path / "parent" / "cnn"
     folder.parent.mkdir()
     n = many(100, 1200)
-    out = run_python(BEGIN + TAMPERED, folder, n, seconds=600, memory=1 << 33)
+    out = run_python(BEGIN + TAMPERED, folder, n, seconds=1200, memory=1 << 33)
     counts = json.loads(out)
     for name in ("flip arrays", "cut text", "cut arrays"):
         assert counts[name][0] >= n // 8 and counts[name][1] == 0, (name, counts[name])
@@ -164,7 +164,7 @@ print(json.dumps({"killed": n_killed, "missing": missing, "visible": visible}))
 
 def test_killed_while_saving(tmp_path, run_python, many):
     n_times = many(20, 1200)
-    out = json.loads(run_python(BEGIN + KILLS, tmp_path / "cnn", n_times, seconds=600))
+    out = json.loads(run_python(BEGIN + KILLS, tmp_path / "cnn", n_times, seconds=1200))
     assert out["killed"] > n_times // 3 and out["visible"] == ["cnn"]
     assert out["missing"] <= n_times // 5
 
@@ -198,7 +198,7 @@ print("right")
 def test_a_full_disk(tmp_path, run_python, many):
     folder = tmp_path / "parent" / "cnn"
     folder.parent.mkdir()
-    assert run_python(BEGIN + FULL, folder, many(8, 200), seconds=600) == "right\n"
+    assert run_python(BEGIN + FULL, folder, many(8, 200), seconds=1200) == "right\n"
 
 
 WINNER = """
@@ -225,7 +225,7 @@ print("right")
 def test_a_disk_that_is_full_when_the_winner_is_saved(tmp_path, run_python, many):
     path = tmp_path / "out" / "winner.skops"
     path.parent.mkdir()
-    assert run_python(BEGIN + WINNER, path, many(8, 200), seconds=600) == "right\n"
+    assert run_python(BEGIN + WINNER, path, many(8, 200), seconds=1200) == "right\n"
 
 
 SKOPS = """
@@ -258,6 +258,6 @@ print(json.dumps(counts))
 def test_tampered_files_of_skops(tmp_path, run_python, many):
     n = many(60, 2000)
     refused, whole = json.loads(
-        run_python(BEGIN + SKOPS, tmp_path / "winner.skops", n, seconds=600, memory=1 << 33)
+        run_python(BEGIN + SKOPS, tmp_path / "winner.skops", n, seconds=1200, memory=1 << 33)
     )
     assert refused + whole == n and refused > n // 2
