@@ -112,25 +112,27 @@ def extractors(native_rate):
     Returns
     -------
     extractors : dict of str to transformer
-        Twelve MFCC variants, all designs with plain defaults (the default one comes first), and
-        the rivals that are installed.
+        Fifteen MFCC variants, all designs with plain defaults (the default one comes first),
+        and the rivals that are installed.
     """
     compared = {}
     for title, rate in (("12 kHz", 12000), ("16 kHz", 16000), ("native", native_rate)):
         compared[f"MFCC-120 {title}"] = MFCCTransformer(sample_rate=rate)
-        compared[f"MFCC-60 {title}"] = _mfcc_60(rate)
-        compared[f"MFCC-120 dct4 {title}"] = _mfcc_60(rate, ["mean_std", "dct4"])
-        compared[f"MFCC-280 dct12 {title}"] = _mfcc_60(rate, ["mean_std", "dct12"])
+        compared[f"MFCC-60 {title}"] = _mfcc(rate)
+        compared[f"MFCC-100 max {title}"] = _mfcc(rate, "mean_std_max")
+        compared[f"MFCC-120 dct4 {title}"] = _mfcc(rate, ["mean_std", "dct4"])
+        compared[f"MFCC-280 dct12 {title}"] = _mfcc(rate, ["mean_std", "dct12"])
     networks = random_networks()
     compared[DEFAULT] = networks.pop("vgg")
     return compared | networks | _rivals.rivals(native_rate)
 
 
-def _mfcc_60(sample_rate, pooling="mean_std"):
-    """Return 20 MFCCs, pooled, and the deviation of their differences."""
+def _mfcc(sample_rate, pooling="mean_std"):
+    """Return 20 MFCCs, pooled, and the deviation (and maximum) of their differences."""
     mfcc = MFCCTransformer(sample_rate=sample_rate, n_deltas=1, pooling=pooling)
     names = mfcc.fit([np.zeros(sample_rate)]).get_feature_names_out()
-    columns = [i for i, name in enumerate(names) if "delta" not in name or name.endswith("_std")]
+    wanted = ("_std", "_max")  # of differences: their mean is about zero
+    columns = [i for i, name in enumerate(names) if "delta" not in name or name.endswith(wanted)]
     select = FunctionTransformer(np.take, kw_args={"indices": columns, "axis": 1})
     return make_pipeline(mfcc, select)
 
