@@ -103,7 +103,8 @@ class BaseELM(Saveable, BaseEstimator):
             else:
                 z = root(hidden - sums_h / ones if self.fit_intercept else hidden)
                 of_row = np.einsum("ij,ij->i", z, z)
-            return of_row + 1 / ones if self.fit_intercept else of_row
+            total = ones if self._squares else ones**2  # R holds the root of the sum
+            return of_row + 1 / total if self.fit_intercept else of_row
 
         return leverage
 

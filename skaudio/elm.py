@@ -192,6 +192,8 @@ class ELMClassifier(ClassifierMixin, BaseELM):
         weight = sample_weight
         if of_class is not None:
             weight = of_class if weight is None else of_class * weight
+            if not weight.any():
+                raise ValueError("all class weights of these samples are zero; raise one")
         leverage = self._update(X, y, weight, first, layer)
         if self.temperature is None:
             losses = [] if first or not hasattr(self, "losses_") else [self.losses_]
@@ -218,10 +220,11 @@ class ELMClassifier(ClassifierMixin, BaseELM):
         if kind == "multiclass-multioutput":
             raise ValueError("y has several columns, each of which must hold 0 and 1 alone")
         multilabel = kind == "multilabel-indicator"
-        if first:
-            self._multilabel = multilabel
-        elif multilabel != getattr(self, "_multilabel", False):
-            raise ValueError("y has one label per sample here and several there; call fit")
+        if not first and multilabel != getattr(self, "_multilabel", False):
+            raise ValueError(
+                "y has one label per sample in one call and several in another; call fit"
+            )
+        self._multilabel = multilabel
         if multilabel:
             self.classes_ = np.arange(y.shape[1]) if first else self.classes_
             return y
