@@ -1,9 +1,17 @@
 """What both extreme learning machines share: the hidden layer, and rows taken in blocks."""
 
 import numpy as np
+from scipy.sparse import issparse
 from scipy.special import expit
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_consistent_length, check_random_state, gen_batches
+from sklearn.utils import (
+    check_array,
+    check_consistent_length,
+    check_random_state,
+    column_or_1d,
+    gen_batches,
+)
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._closed_form import add_rows, left_out, solve_rows, solve_sums
@@ -103,7 +111,8 @@ class BaseELM(Saveable, BaseEstimator):
             else:
                 z = root(hidden - sums_h / ones if self.fit_intercept else hidden)
                 of_row = np.einsum("ij,ij->i", z, z)
-            return of_row + 1 / ones if self.fit_intercept else of_row
+            total = ones if self._squares else ones**2  # R holds the root of the sum
+            return of_row + 1 / total if self.fit_intercept else of_row
 
         return leverage
 
@@ -219,6 +228,27 @@ def check_weight(sample_weight, X):
     if weight.min() < 0 or not weight.any():
         raise ValueError("sample_weight must be at least zero, and not zero everywhere")
     return weight
+
+
+def check_labels(y):
+    """Labels as an array, and whether it has a column of 0 and 1 for each of several labels."""
+    y = y.toarray() if issparse(y) else y
+    y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+    check_classification_targets(y)
+    kind = type_of_target(y)
+    if kind == "multiclass-multioutput":
+        raise ValueError("y has several columns, each of which must hold 0 and 1 alone")
+    return y, kind == "multilabel-indicator"
+
+
+def check_classes(y, known, classes):
+    """Raise unless labels are among the known classes, and these are those that were passed."""
+    if len(known) < 2:
+        raise ValueError(f"there is only 1 class, {known[0]}; at least 2 are needed")
+    if classes is not None and not np.array_equal(known, np.unique(classes)):
+        raise ValueError(f"classes={classes!r} are not those of the first call, {known}")
+    if not np.isin(y, known).all():
+        raise ValueError(f"y holds {np.setdiff1d(y, known)}, not among the classes {known}")
 
 
 def class_weights(class_weight, codes, classes, sample_weight):

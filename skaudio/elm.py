@@ -1,13 +1,10 @@
 """Extreme learning machines: one random hidden layer, an output layer in closed form."""
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
-from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import validate_data
 
-from ._elm import FLOATS, BaseELM, check_weight, class_weights
+from ._elm import FLOATS, BaseELM, check_classes, check_labels, check_weight, class_weights
 from ._probability import best_temperature, loss_sums, probabilities
 from .utils.validation import check_number
 
@@ -192,6 +189,8 @@ class ELMClassifier(ClassifierMixin, BaseELM):
         weight = sample_weight
         if of_class is not None:
             weight = of_class if weight is None else of_class * weight
+            if not weight.any():
+                raise ValueError("all class weights of these samples are zero; raise one")
         leverage = self._update(X, y, weight, first, layer)
         if self.temperature is None:
             losses = [] if first or not hasattr(self, "losses_") else [self.losses_]
@@ -211,29 +210,19 @@ class ELMClassifier(ClassifierMixin, BaseELM):
 
     def _checked_labels(self, y, first, classes, parts):
         """Check labels and classes; return an array."""
-        y = y.toarray() if issparse(y) else y
-        y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
-        check_classification_targets(y)
-        kind = type_of_target(y)
-        if kind == "multiclass-multioutput":
-            raise ValueError("y has several columns, each of which must hold 0 and 1 alone")
-        multilabel = kind == "multilabel-indicator"
-        if first:
-            self._multilabel = multilabel
-        elif multilabel != getattr(self, "_multilabel", False):
-            raise ValueError("y has one label per sample here and several there; call fit")
+        y, multilabel = check_labels(y)
+        if not first and multilabel != getattr(self, "_multilabel", False):
+            raise ValueError(
+                "y has one label per sample in one call and several in another; call fit"
+            )
+        self._multilabel = multilabel
         if multilabel:
             self.classes_ = np.arange(y.shape[1]) if first else self.classes_
             return y
         if first and parts and classes is None:
             raise ValueError("classes must be given in the first call of partial_fit")
         known = self.classes_ if not first else np.unique(y if classes is None else classes)
-        if len(known) < 2:
-            raise ValueError(f"there is only 1 class, {known[0]}; at least 2 are needed")
-        if classes is not None and not np.array_equal(known, np.unique(classes)):
-            raise ValueError(f"classes={classes!r} are not those of the first call, {known}")
-        if not np.isin(y, known).all():
-            raise ValueError(f"y holds {np.setdiff1d(y, known)}, not among the classes {known}")
+        check_classes(y, known, classes)
         self.classes_ = known
         return y
 

@@ -9,11 +9,15 @@ import pytest
 import sklearn.utils.estimator_checks as sklearn_checks
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import LinAlgWarning
+from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_array
+from scipy.special import log_softmax
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge, RidgeClassifier
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -24,11 +28,13 @@ from skaudio.elm import ELMClassifier, ELMRegressor
 BOTH = [ELMClassifier, ELMRegressor]
 VARIANTS = [
     {},
-    {"alpha": 0},
+    {"alpha": 0, "n_hidden": 12},  # one check extrapolates, which more without a penalty cannot
     {"activation": "tanh", "fit_intercept": True},
     {"activation": "sigmoid", "alpha": 0, "fit_intercept": True},
-    {"activation": "sine", "alpha": 1.0, "n_hidden": 150},  # fewer do not fit one check's data
-    {"activation": np.arctan},
+    # fewer do not fit one check's data; without an intercept the next are odd functions, nearly,
+    # and cannot name one class everywhere, as the check of class_weight wants it
+    {"activation": "sine", "alpha": 1.0, "n_hidden": 150, "fit_intercept": True},
+    {"activation": np.arctan, "fit_intercept": True},
 ]
 INSTANCES = [elm(**{"n_hidden": 20, **params}) for elm in BOTH for params in VARIANTS]
 
@@ -196,6 +202,205 @@ def test_penalty_below_rounding_warns_and_stays_sane(table):
         elm.fit(1000 * X, np.hstack([y, y]))
     assert caught[0].filename == __file__
     assert elm.score(1000 * X[:300], y) > 0.9
+
+
+def test_regressor_reaches_targets_far_from_zero(table):
+    X, y, _ = table
+    ridge = Ridge().fit(X[::2], y[::2] + 100)
+    elm = ELMRegressor(random_state=0).fit(X[::2], y[::2] + 100)
+    assert elm.score(X[1::2], y[1::2] + 100) > ridge.score(X[1::2], y[1::2] + 100) > 0.2
+
+
+# --- weights of classes --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_hidden", [50, 400])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("class_weight", ["balanced", {"cat": 3.0, "owl": 0.5}])
+def test_class_weights_are_sample_weights(table, class_weight, weighted, n_hidden):
+    X, y, weight = table
+    y, weight = labels(y, 4), weight if weighted else np.ones(300)
+    if class_weight == "balanced":
+        counts = {label: weight[y == label].sum() for label in np.unique(y)}
+        each = {label: weight.sum() / 4 / count for label, count in counts.items()}
+    else:
+        each = {"cat": 3.0, "dog": 1.0, "owl": 0.5, "rat": 1.0}
+    elm = ELMClassifier(n_hidden, random_state=0, class_weight=class_weight)
+    expected = ELMClassifier(n_hidden, random_state=0)
+    expected.fit(X, y, weight * [each[label] for label in y])
+    assert_close(elm.fit(X, y, weight if weighted else None).coef_, expected.coef_)
+    if class_weight != "balanced":
+        parts = clone(elm)
+        for part in np.array_split(np.arange(300), 3):
+            parts.partial_fit(X[part], y[part], np.unique(y), weight[part])
+        assert_close(parts.coef_, expected.coef_)
+
+
+def test_balanced_classes_name_the_rare_one(rng):
+    X = rng.standard_normal((1000, 2))
+    y = np.arange(1000) < 50
+    X[y] += 1.5
+    recall = [
+        ELMClassifier(random_state=0, class_weight=w).fit(X, y).predict(X)[y].mean()
+        for w in (None, "balanced")
+    ]
+    assert recall[0] < 0.5 and recall[1] > 0.75
+
+
+def test_wrong_class_weights(table):
+    X, y, _ = table
+    y = labels(y, 2)
+    with pytest.raises(ValueError, match="class_weight='balanced' cannot be had in partial_fit"):
+        ELMClassifier(10, class_weight="balanced").partial_fit(X, y, ["cat", "dog"])
+    with pytest.raises(ValueError, match=r"class_weight holds \['rat'\]"):
+        ELMClassifier(10, class_weight={"rat": 2}).fit(X, y)
+    with pytest.raises(ValueError, match="class_weight=-1 must be at least 0"):
+        ELMClassifier(10, class_weight={"cat": -1}).fit(X, y)
+    with pytest.raises(ValueError, match="class_weight='even' is unknown"):
+        ELMClassifier(10, class_weight="even").fit(X, y)
+    with pytest.raises(ValueError, match="class_weight is for one label per sample"):
+        ELMClassifier(10, class_weight="balanced").fit(X, X[:, :3] > 0)
+    with pytest.raises(ValueError, match="all class weights of these samples are zero"):
+        ELMClassifier(10, class_weight={"cat": 0, "dog": 0}).fit(X, y)
+
+
+# --- several labels per sample -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_hidden", [50, 400])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_several_labels_are_ridge_too(table, n_hidden, sparse):
+    X, _, weight = table
+    Y = (X[:, :3] + X[:, 3:6] > 0).astype(int)
+    elm = ELMClassifier(n_hidden, alpha=3.0, random_state=0)
+    elm.fit(X, csr_array(Y) if sparse else Y, weight)
+    H = hidden(elm, X)
+    ridge = RidgeClassifier(alpha=3.0, fit_intercept=False, solver="svd").fit(H, Y, weight)
+    assert_like_ridge(elm, ridge, X, H, predicted="decision_function")
+    assert_array_equal(elm.predict(X), ridge.predict(H), strict=True)
+    assert_array_equal(elm.classes_, [0, 1, 2])
+    P = elm.predict_proba(X)
+    assert P.shape == (300, 3) and P.min() >= 0 and P.max() <= 1
+    assert_array_equal(P > 0.5, elm.predict(X) > 0)
+    parts = clone(elm)
+    for part in np.array_split(np.arange(300), 3):
+        parts.partial_fit(X[part], Y[part], sample_weight=weight[part])
+    assert_close(parts.coef_, elm.coef_)
+    copied = pickle.loads(pickle.dumps(elm))
+    assert_array_equal(copied.predict_proba(X), P)
+
+
+def test_wrong_shapes_of_labels(table):
+    X, y, _ = table
+    several = X[:, :3] > 0
+    with pytest.raises(ValueError, match="each of which must hold 0 and 1 alone"):
+        ELMClassifier(10).fit(X, np.round(X[:, :3]).astype(int))
+    with pytest.raises(ValueError, match="one label per sample in one call and several"):
+        ELMClassifier(10).fit(X, labels(y, 2)).partial_fit(X, several)
+    with pytest.raises(ValueError, match="y has 2 targets, but had 3 before"):
+        ELMClassifier(10).fit(X, several).partial_fit(X, several[:, :2])
+
+
+# --- probabilities -------------------------------------------------------------------------------
+
+
+def left_out_one_by_one(elm, X, y, weight, rows):
+    """Outputs for rows of machines that did not see them, or saw them once less."""
+    outputs = []
+    for row in rows:
+        rest = weight.copy()
+        rest[row] -= min(rest[row], 1.0)
+        outputs.append(clone(elm).fit(X, y, rest).decision_function(X[row : row + 1]))
+    return np.concatenate(outputs)
+
+
+@pytest.mark.parametrize("n_hidden", [20, 130])  # fewer and more than rows
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("alpha", [0, 30.0])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_temperature_is_that_of_outputs_left_out(
+    table, n_classes, fit_intercept, alpha, weighted, n_hidden
+):
+    X, y, weight = (part[:100] for part in table)
+    y, weight = labels(y, n_classes), 2 * weight if weighted else np.ones(100)
+    params = {"alpha": alpha, "fit_intercept": fit_intercept, "random_state": 0}
+    elm = ELMClassifier(n_hidden, **params).fit(X, y, weight)
+    if alpha == 0 and n_hidden > 100:  # rows that count once are met exactly, whatever the others
+        assert weighted or elm.temperature_ == 1.0
+        return
+    outputs = left_out_one_by_one(elm, X, y, weight, range(100))
+    truth = np.searchsorted(elm.classes_, y)
+    if n_classes == 2:
+        outputs = np.stack([np.zeros(100), outputs], axis=1)
+    share = (weight.sum() * np.eye(n_classes)[truth] + 1) / (weight.sum() + n_classes)
+
+    def loss(log_temperature):
+        return -weight @ (share * log_softmax(outputs / np.exp(log_temperature), axis=1)).sum(1)
+
+    best = np.exp(minimize_scalar(loss, bounds=(-7, 5), method="bounded").x)
+    assert loss(np.log(elm.temperature_)) < 1.001 * loss(np.log(best))
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_probabilities_agree_with_predict(table, n_classes):
+    X, y, _ = table
+    y = labels(y, n_classes)
+    elm = ELMClassifier(50, random_state=0).fit(X[::2], y[::2])
+    P = elm.predict_proba(X)
+    assert_allclose(P.sum(axis=1), 1)
+    assert P.shape == (300, n_classes) and P.min() >= 0
+    assert_array_equal(elm.classes_[P.argmax(axis=1)], elm.predict(X))
+    assert_array_equal(elm.set_params(temperature=1e9).predict_proba(X).round(6), 1 / n_classes)
+    assert not hasattr(clone(elm).fit(X, y), "temperature_")  # it was given
+
+
+def test_probabilities_are_calibrated():
+    X, y = load_digits(return_X_y=True)
+    X = X / 16
+    own = ELMClassifier(300, alpha=1.0, random_state=0).fit(X[::2], y[::2])
+    other = CalibratedClassifierCV(clone(own)).fit(X[::2], y[::2])
+    P = own.predict_proba(X[1::2])
+    assert log_loss(y[1::2], P) < log_loss(y[1::2], other.predict_proba(X[1::2]))
+    assert P.max(axis=1).mean() == pytest.approx(own.score(X[1::2], y[1::2]), abs=0.03)
+
+
+def test_temperature_in_parts(table):
+    X, y, _ = table
+    y = labels(y, 3)
+    whole = ELMClassifier(20, random_state=0).fit(X, y)
+    parts = clone(whole)
+    for part in np.array_split(np.arange(300), 10):
+        parts.partial_fit(X[part], y[part], np.unique(y))
+    # the first parts were judged by machines that knew little
+    assert parts.temperature_ == pytest.approx(whole.temperature_, rel=0.3)
+    assert_array_equal(parts.losses_[-1], 300)
+
+
+def test_large_sets_need_2000_rows_for_the_temperature(rng):
+    X = rng.standard_normal((4001, 5))
+    y = X[:, 0] + rng.standard_normal(4001) > 0
+    elm = ELMClassifier(50, random_state=0).fit(X, y)
+    assert elm.losses_[-1] == 2000
+    few = clone(elm).fit(X[::2], y[::2])
+    assert elm.temperature_ == pytest.approx(few.temperature_, rel=0.1)
+
+
+def test_machines_of_old_have_no_temperature(table):
+    X, y, _ = table
+    elm = ELMClassifier(10, random_state=0).fit(X, y > 3)
+    for name in ("temperature_", "losses_", "_multilabel"):
+        delattr(elm, name)
+    with pytest.raises(ValueError, match="no temperature was found when this was fitted"):
+        elm.predict_proba(X)
+    assert elm.partial_fit(X, y > 3).predict_proba(X).shape == (300, 2)
+
+
+def test_wrong_temperature(table):
+    X, y, _ = table
+    for wrong, message in ((0, "must be more than 0"), (-1, "at least 0")):
+        with pytest.raises(ValueError, match=f"temperature={wrong} must be {message}|{message}"):
+            ELMClassifier(10, temperature=wrong).fit(X, y > 3)
 
 
 # --- in parts ------------------------------------------------------------------------------------

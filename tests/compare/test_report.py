@@ -14,6 +14,7 @@ from sklearn.svm import SVC
 from skaudio import ELMClassifier, MFCCTransformer, RandomCNNTransformer, load
 from skaudio.compare import ComparisonRow, TunedELM, TunedSVM, inner_folds, refit, standard_svm
 from skaudio.compare._report import save_pictures, save_winner
+from skaudio.compare._svm import CalibratedSVC
 from skaudio.datasets import make_sounds
 from tests.compare.spies import SpyClassifier
 
@@ -81,7 +82,8 @@ def test_refit_is_the_chosen_model_learnt_from_all_clips(notes):
     Z = MFCCTransformer(n_mfcc=5).fit_transform(X)
     tuned = TunedSVM(C=(2,), gamma=(2**-5, 2**-7), cv=inner_folds(y, groups)).fit(Z, y)
     plain = make_pipeline(StandardScaler(), SVC(**tuned.best_params_)).fit(Z, y)
-    assert [type(step) for _, step in pipeline.steps] == [MFCCTransformer, StandardScaler, SVC]
+    steps = [type(step) for _, step in pipeline.steps]
+    assert steps == [MFCCTransformer, StandardScaler, CalibratedSVC]
     assert pipeline[-1].get_params().items() >= tuned.best_params_.items()
     new = make_sounds(16, min_seconds=0.1, max_seconds=0.1, random_state=1).data
     assert_array_equal(pipeline.predict(new), plain.predict(pipeline[0].transform(new)))

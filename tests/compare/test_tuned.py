@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import log_loss
 from sklearn.model_selection import (
     GridSearchCV,
     PredefinedSplit,
@@ -24,6 +25,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skaudio import ELMClassifier
 from skaudio.compare import TunedELM, TunedSVM, standard_svm
+from skaudio.compare._svm import CalibratedSVC
 
 SMALL = {
     "C": (0.1, 2, 8),
@@ -246,6 +248,61 @@ def test_a_fold_may_leave_one_class_to_learn_from(tuned):
         fitted = clone(tuned).set_params(cv=[(first, second), (second, first)]).fit(X, y)
         assert {*fitted.scores_} == {0.0}
         assert fitted.score(X, y) > 0.8
+
+
+@pytest.mark.parametrize("tuned", BOTH, ids=["SVM", "ELM"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_probabilities_are_those_of_the_folds(tuned, table, folds, n_classes):
+    X, y = table
+    y = np.where(y == "medium", "soft", y) if n_classes == 2 else y
+    fitted = clone(tuned).set_params(cv=folds).fit(X, y)
+    P = fitted.predict_proba(X + 1)
+    assert P.shape == (150, n_classes)
+    assert_allclose(P.sum(axis=1), 1)
+    assert_array_equal(fitted.classes_[P.argmax(axis=1)], fitted.predict(X + 1))
+
+    model = clone(fitted.chosen())
+    assert_allclose(model.fit(X, y).predict_proba(X + 1), P, atol=1e-6)
+    assert_array_equal(model.predict(X + 1), fitted.predict(X + 1))
+    # no other temperature is better for the clips that were held out
+    truth = np.concatenate([y[valid] for _, valid in folds])
+    losses = []
+    for factor in (0.8, 1.0, 1.25):
+        name = model.steps[-1][0]
+        model.set_params(**{f"{name}__temperature": factor * fitted.temperature_})
+        held_out = [model.fit(X[a], y[a]).predict_proba(X[b]) for a, b in folds]
+        losses.append(log_loss(truth, np.concatenate(held_out)))
+    assert losses[1] == min(losses)
+
+
+def test_svm_predicts_as_without_probabilities_where_votes_tie(rng):
+    X, y = rng.standard_normal((300, 2)), rng.integers(6, size=300)
+    plain, ours = SVC(C=8).fit(X, y), CalibratedSVC(C=8).fit(X, y)
+    new = rng.standard_normal((3000, 2))
+    predicted = plain.predict(new)
+    assert (plain.decision_function(new).argmax(axis=1) != predicted).any()
+    assert_array_equal(ours.predict(new), predicted)
+    assert_array_equal(ours.predict_proba(new).argmax(axis=1), predicted)
+
+
+@pytest.mark.parametrize("tuned", BOTH, ids=["SVM", "ELM"])
+def test_classes_that_no_fold_has_learnt_leave_the_temperature_at_one(tuned):
+    X, y = load_wine(return_X_y=True)
+    fitted = clone(tuned).set_params(cv=[(y == 0, y == 1), (y == 1, y == 0)]).fit(X, y)
+    assert np.isfinite(fitted.temperature_)
+    assert_allclose(fitted.predict_proba(X).sum(axis=1), 1)
+
+
+def test_chosen_models_are_saved_without_pickle(table):
+    skops = pytest.importorskip("skops.io", reason="skops is an optional way to save")
+    X, y = table
+    names = {"skaudio.compare._svm.CalibratedSVC", "skaudio.elm.ELMClassifier"}
+    for tuned in BOTH:
+        model = clone(tuned).fit(X, y).chosen().fit(X, y)
+        saved = skops.dumps(model)
+        assert {*skops.get_untrusted_types(data=saved)} < names
+        loaded = skops.loads(saved, trusted=[*names])
+        assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
 
 
 @pytest.mark.parametrize("tuned", BOTH, ids=["SVM", "ELM"])
