@@ -1,6 +1,7 @@
 """The base class: everything an extractor shares with all others, written once."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from ._engine import cache, weights
 from ._engine.content import Unidentifiable
 from ._engine.digest import state_digest
 from ._engine.extract import Run, extract
+from ._engine.remembered import remembered
 from ._engine.saving import Saveable
 from ._engine.walk import Walk, finest, windows
 from .audio import ClipError, Clips, clip_items
@@ -22,6 +24,10 @@ __all__ = ["RUNNING_PARAMETERS", "BaseAudioTransformer"]
 
 # they change no feature, so nothing that is worked out once depends on them
 RUNNING_PARAMETERS = ("batch_size", "device", "memory", "n_jobs", "verbose", "on_error")
+
+# they decide about the weights, which count themselves
+_THROUGH_WEIGHTS = ("random_state", "checkpoint", "callbacks")
+_CHANGE_NO_NETWORK = {*RUNNING_PARAMETERS, *_THROUGH_WEIGHTS} - {"device"}
 
 
 class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
@@ -186,7 +192,7 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_number("n_samples", n_samples, 1)
-        walk = self._walk(None)
+        walk = self._ready(None)
         window = walk.window or n_samples
         parts = windows(n_samples, window, walk.network.min_steps)
         times = [
@@ -223,7 +229,7 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         self._check_running_parameters()
         clips = self._as_clips(X, reset=False)
-        walk = self._walk(how)
+        walk = self._ready(how)
         kept = None if how is None else self._kept_rows(walk.width)
         return extract(walk, clips, self._run(), self._min_samples(), kept)
 
@@ -232,10 +238,8 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         folder = None if self.memory is None else cache.FeatureCache(self.memory).folder
         if folder is None:
             return None
-        # they act through the weights, which count themselves
-        through_weights = ("random_state", "checkpoint", "callbacks")
         try:
-            digest = state_digest(self, leave_out={*RUNNING_PARAMETERS, *through_weights})
+            digest = state_digest(self, leave_out={*RUNNING_PARAMETERS, *_THROUGH_WEIGHTS})
         except Unidentifiable as error:
             warnings.warn(f"features are not cached: {error}", stacklevel=5)
             return None
@@ -245,6 +249,11 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         """Columns of `transform`."""
         parts = len(pooling.part_names(pooling.resolve(self.pooling)))
         return parts * sum(len(m.channels) for m in self._network(None).maps)
+
+    def _ready(self, how):
+        """Forward pass as it is remembered from the last call, or else a new one."""
+        walk = remembered(self, lambda: self._walk(None), _CHANGE_NO_NETWORK)
+        return walk if how is None else replace(walk, pooling=pooling.resolve(how))
 
     def _walk(self, how):
         network = self._network(None).eval()
