@@ -64,19 +64,10 @@ FULL = {
     "each": 20,
     "elm": (60_000, 784, 2000),
     "short": 10_000,
-    "calls": 20,
 }
 QUICK = {"seconds": 3, "many": 3, "clips": 4, "each": 200, "elm": (500, 20, 50), "short": 50}
-QUICK["calls"] = 1
 GEMM = 4096  # rows of the matrices
-KERAS = (
-    "vgg",
-    "sample_level",
-    "single",
-    "timbral_temporal",
-    "frame_level",
-    "frame_level_many",
-)
+KERAS = ("vgg", "sample_level", "single", "timbral_temporal", "frame_level", "frame_level_many")
 START = """
 import numpy as np
 {}
@@ -349,10 +340,6 @@ def _elm(threads, args):
     yield f"{n_rows} x {n_features}, {n_hidden} units", timings, arithmetic / rate
 
 
-def _latency(threads, args):
-    yield from latency(args.sizes["calls"], OURS)
-
-
 def _overhead(threads, args):
     rng, n = np.random.default_rng(0), args.sizes["short"]
     clips = [*rng.standard_normal((n, 1600), dtype=np.float32)]
@@ -398,7 +385,7 @@ QUESTIONS = {
     "files": _files,
     "training": _training,
     "elm": _elm,
-    "latency": _latency,
+    "latency": lambda threads, args: latency(1 if args.quick else 20, OURS),
     "overhead": _overhead,
     "start": _start,
 }

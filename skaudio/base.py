@@ -10,8 +10,6 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from . import pooling
 from ._engine import cache, weights
-from ._engine.content import Unidentifiable
-from ._engine.digest import state_digest
 from ._engine.extract import Run, extract
 from ._engine.remembered import remembered
 from ._engine.saving import Saveable
@@ -25,9 +23,8 @@ __all__ = ["RUNNING_PARAMETERS", "BaseAudioTransformer"]
 # they change no feature, so nothing that is worked out once depends on them
 RUNNING_PARAMETERS = ("batch_size", "device", "memory", "n_jobs", "verbose", "on_error")
 
-# they decide about the weights, which count themselves
-_THROUGH_WEIGHTS = ("random_state", "checkpoint", "callbacks")
-_CHANGE_NO_NETWORK = {*RUNNING_PARAMETERS, *_THROUGH_WEIGHTS} - {"device"}
+# nor do these of themselves: they act through the weights
+_DO_NOT_COUNT = {*RUNNING_PARAMETERS, "random_state", "checkpoint", "callbacks"}
 
 
 class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
@@ -235,15 +232,7 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
 
     def _kept_rows(self, width):
         """Place of the features of this extractor in its cache; None if there is no cache."""
-        folder = None if self.memory is None else cache.FeatureCache(self.memory).folder
-        if folder is None:
-            return None
-        try:
-            digest = state_digest(self, leave_out={*RUNNING_PARAMETERS, *_THROUGH_WEIGHTS})
-        except Unidentifiable as error:
-            warnings.warn(f"features are not cached: {error}", stacklevel=5)
-            return None
-        return cache.KeptRows(folder / digest, width)
+        return cache.rows_of(self, width, _DO_NOT_COUNT)
 
     def _width(self):
         """Columns of `transform`."""
@@ -251,8 +240,8 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         return parts * sum(len(m.channels) for m in self._network(None).maps)
 
     def _ready(self, how):
-        """Forward pass as it is remembered from the last call, or else a new one."""
-        walk = remembered(self, lambda: self._walk(None), _CHANGE_NO_NETWORK)
+        """Forward pass, remembered from the last call or made anew."""
+        walk = remembered(self, lambda: self._walk(None), _DO_NOT_COUNT)
         return walk if how is None else replace(walk, pooling=pooling.resolve(how))
 
     def _walk(self, how):
