@@ -13,6 +13,7 @@ mfcc       120 features of clips at 12 kHz in memory. Limit: the bare Fourier tr
 files      From sound files to MFCCs; beside them other features. Limit: decoding and resampling.
 training   A step of `Wav2VecTransformer.fit`. Limit: arithmetic of its forward pass.
 elm        `ELMClassifier.fit`. Limit: its arithmetic at the rate of a product in float64.
+latency    `transform` of one clip of half a second. Limit: the bare modules, called directly.
 overhead   `transform` of many short clips. Limit: the network's own time in the same batches.
 start      A new Python, from import to the first features. Limit: ``import torch``.
 
@@ -38,6 +39,7 @@ import librosa
 import numpy as np
 import torch
 import train_speed
+from _latency import latency
 from _rows import kept_rows, write_rows
 from _speed_report import COLUMNS, LOWER, OURS, PLAIN, plot, report, works
 from _timing import Timing, convolution, in_turn, product, set_threads
@@ -65,14 +67,7 @@ FULL = {
 }
 QUICK = {"seconds": 3, "many": 3, "clips": 4, "each": 200, "elm": (500, 20, 50), "short": 50}
 GEMM = 4096  # rows of the matrices
-KERAS = (
-    "vgg",
-    "sample_level",
-    "single",
-    "timbral_temporal",
-    "frame_level",
-    "frame_level_many",
-)
+KERAS = ("vgg", "sample_level", "single", "timbral_temporal", "frame_level", "frame_level_many")
 START = """
 import numpy as np
 {}
@@ -390,6 +385,7 @@ QUESTIONS = {
     "files": _files,
     "training": _training,
     "elm": _elm,
+    "latency": lambda threads, args: latency(1 if args.quick else 20, OURS),
     "overhead": _overhead,
     "start": _start,
 }

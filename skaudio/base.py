@@ -1,6 +1,7 @@
 """The base class: everything an extractor shares with all others, written once."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,9 +10,8 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from . import pooling
 from ._engine import cache, weights
-from ._engine.content import Unidentifiable
-from ._engine.digest import state_digest
 from ._engine.extract import Run, extract
+from ._engine.remembered import remembered
 from ._engine.saving import Saveable
 from ._engine.walk import Walk, finest, windows
 from .audio import ClipError, Clips, clip_items, matrix_rows
@@ -22,6 +22,9 @@ __all__ = ["RUNNING_PARAMETERS", "BaseAudioTransformer"]
 
 # they change no feature, so nothing that is worked out once depends on them
 RUNNING_PARAMETERS = ("batch_size", "device", "memory", "n_jobs", "verbose", "on_error")
+
+# nor do these of themselves: they act through the weights
+_DO_NOT_COUNT = {*RUNNING_PARAMETERS, "random_state", "checkpoint", "callbacks"}
 
 
 class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
@@ -187,7 +190,7 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_number("n_samples", n_samples, 1)
-        walk = self._walk(None)
+        walk = self._ready(None)
         window = walk.window or n_samples
         parts = windows(n_samples, window, walk.network.min_steps)
         times = [
@@ -224,28 +227,23 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         self._check_running_parameters()
         clips = self._as_clips(X, reset=False)
-        walk = self._walk(how)
+        walk = self._ready(how)
         kept = None if how is None else self._kept_rows(walk.width)
         return extract(walk, clips, self._run(), self._min_samples(), kept)
 
     def _kept_rows(self, width):
         """Place of the features of this extractor in its cache; None if there is no cache."""
-        folder = None if self.memory is None else cache.FeatureCache(self.memory).folder
-        if folder is None:
-            return None
-        # they act through the weights, which count themselves
-        through_weights = ("random_state", "checkpoint", "callbacks")
-        try:
-            digest = state_digest(self, leave_out={*RUNNING_PARAMETERS, *through_weights})
-        except Unidentifiable as error:
-            warnings.warn(f"features are not cached: {error}", stacklevel=5)
-            return None
-        return cache.KeptRows(folder / digest, width)
+        return cache.rows_of(self, width, _DO_NOT_COUNT)
 
     def _width(self):
         """Columns of `transform`."""
         parts = len(pooling.part_names(pooling.resolve(self.pooling)))
         return parts * sum(len(m.channels) for m in self._network(None).maps)
+
+    def _ready(self, how):
+        """Forward pass, remembered from the last call or made anew."""
+        walk = remembered(self, lambda: self._walk(None), _DO_NOT_COUNT)
+        return walk if how is None else replace(walk, pooling=pooling.resolve(how))
 
     def _walk(self, how):
         network = self._network(None).eval()

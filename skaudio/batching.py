@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from operator import length_hint
 from typing import NamedTuple
 
 import numpy as np
@@ -56,12 +57,16 @@ def batches(clips, max_samples, *, ragged, failures=None) -> Iterator[Batch]:
     batch : Batch
         In no particular order; every usable clip is in exactly one batch.
     """
+    remaining = iter(range(len(clips)))
+    decoded = _decode_chunk(clips, remaining, max_samples, failures)
+    if not length_hint(remaining):  # a thread would take longer to start than some clips to decode
+        yield from _group(decoded, max_samples, ragged)
+        return
     with ThreadPoolExecutor(1) as pool:
-        remaining = iter(range(len(clips)))
-        chunk = pool.submit(_decode_chunk, clips, remaining, max_samples, failures)
-        while decoded := chunk.result():
+        while decoded:
             chunk = pool.submit(_decode_chunk, clips, remaining, max_samples, failures)
             yield from _group(decoded, max_samples, ragged)
+            decoded = chunk.result()
 
 
 def _decode_chunk(clips, remaining, max_samples, failures):

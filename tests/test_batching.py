@@ -72,14 +72,25 @@ def test_decodes_one_chunk_ahead_in_a_thread(monkeypatch):
     clips = Watched([np.ones(100)] * 50, 16000)
     stream = batches(clips, 100, ragged=True)
     next(stream)
+    assert clips.decoded[:10] == [
+        *range(10)
+    ]  # the first chunk, which there is nothing to do beside
     deadline = time.monotonic() + 10
     while len(clips.decoded) < 20 and time.monotonic() < deadline:
         time.sleep(0.001)
     time.sleep(0.05)
     assert clips.decoded == [*range(20)]  # this chunk and the next, no more
-    assert threading.get_ident() not in clips.threads
+    clips.threads.clear()
     assert sum(1 for _ in stream) == 49
+    assert clips.threads and threading.get_ident() not in clips.threads
     assert sorted(clips.decoded) == [*range(50)]
+
+
+def test_a_few_clips_need_no_thread(monkeypatch):
+    monkeypatch.setattr(batching, "ThreadPoolExecutor", None)
+    clips = Watched([np.ones(100)] * 5, 16000)
+    assert sum(len(batch.index) for batch in batches(clips, 200, ragged=True)) == 5
+    assert clips.threads == {threading.get_ident()}
 
 
 def test_chunks_end_after_enough_samples(monkeypatch):

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from ..audio import ClipError
-from .digest import clip_digest, clip_mark
+from .content import Unidentifiable
+from .digest import clip_digest, clip_mark, state_digest
 
-__all__ = ["FeatureCache", "KeptRows"]
+__all__ = ["FeatureCache", "KeptRows", "rows_of"]
 
 _HEADER = struct.Struct("<8s32sQQI")  # mark, clip, samples of the clip, columns, checksum
 _MARK = b"skaudio1"
@@ -242,6 +243,33 @@ class KeptRows:
             warnings.warn(
                 f"features are not kept: {error}; make room or pass another memory", stacklevel=2
             )
+
+
+def rows_of(extractor, width, leave_out):
+    """The rows of a fitted extractor in its cache.
+
+    Parameters
+    ----------
+    extractor : BaseAudioTransformer
+        A fitted one.
+    width : int
+        Columns.
+    leave_out : set of str
+        Names of parameters that decide about no feature.
+
+    Returns
+    -------
+    rows : KeptRows or None
+        None: it has no cache, or cannot be told from another one, which a warning says.
+    """
+    folder = None if extractor.memory is None else FeatureCache(extractor.memory).folder
+    if folder is None:
+        return None
+    try:
+        return KeptRows(folder / state_digest(extractor, leave_out), width)
+    except Unidentifiable as error:
+        warnings.warn(f"features are not cached: {error}", stacklevel=6)
+        return None
 
 
 def _identity(clips, i):

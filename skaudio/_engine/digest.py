@@ -9,10 +9,11 @@ import numpy as np
 
 from .content import Unidentifiable, content, described
 
-__all__ = ["clip_digest", "clip_mark", "described", "file_digest", "state_digest"]
+__all__ = ["DECIDES_NOTHING", "clip_digest", "clip_mark", "file_digest", "state_digest"]
 
 # attributes that tell of a fit, and decide about no feature
-_DECIDES_NOTHING = {
+DECIDES_NOTHING = {
+    "_parent_callback_ctx",
     "feature_names_in_",
     "history_",
     "loss_curve_",
@@ -148,7 +149,7 @@ def state_digest(estimator, leave_out):
     nested = ((n, v) for n, v in estimator.get_params().items() if hasattr(v, "get_params"))
     for owner, part in [("", estimator), *sorted(nested, key=itemgetter(0))]:
         for name, value in sorted(vars(part).items()):
-            if not name.endswith("_") or name in _DECIDES_NOTHING:
+            if not name.endswith("_") or name in DECIDES_NOTHING:
                 continue
             try:
                 parts.append((owner, name, content(value, nested=None)))

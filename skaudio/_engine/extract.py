@@ -1,7 +1,8 @@
 """Walk clips through rooms 2 to 5: batches, front-end, network, pooling."""
 
+import copy
 import warnings
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -106,8 +107,9 @@ def extract(walk, clips, run, min_samples=1, kept=None):
                 if length < min_samples:
                     short[i] = length
             failures += part.failures
-            bar.update(len(part.index) + len(part.failures))
-            _show_audio(bar, samples / walk.sample_rate)
+            if bar is not None:
+                bar.update(len(part.index) + len(part.failures))
+                _show_audio(bar, samples / walk.sample_rate)
     if walk.pooling:
         features[skipped] = np.nan
     _warn_short(clips, short, min_samples, walk.sample_rate)
@@ -138,10 +140,12 @@ def _with(kept, walk, clips, run):
 
 def _parts(walk, clips, run):
     """Parts of the result as they come, from this process or from joblib's."""
-    n_jobs = min(joblib.effective_n_jobs(run.n_jobs), len(clips))
+    n_jobs = 1 if len(clips) == 1 else min(joblib.effective_n_jobs(run.n_jobs), len(clips))
     if n_jobs == 1:
         yield from _run_shard(walk, clips, run)
         return
+    if walk.device.type != "cpu":
+        walk = copy.deepcopy(walk).to(torch.device("cpu"))  # each worker has a device of its own
     shards = np.array_split(np.arange(len(clips)), min(len(clips), n_jobs * _SHARDS_PER_JOB))
     jobs = (
         joblib.delayed(_run_shard_there)(walk, clips.take(shard), run, number)
@@ -163,8 +167,7 @@ def _run_shard_there(walk, clips, run, number):
 def _run_shard(walk, clips, run, number=0):
     """Walk the clips of one shard in this process."""
     device = resolve_device(run.device, number)
-    walk.frontend.to(device)
-    walk.network.to(device)
+    walk.to(device)
     max_samples = walk.max_samples(run.batch_size, device)
     failures, seen = run.new_failures(), 0
     ragged = walk.network.handles_lengths
@@ -237,15 +240,16 @@ def _finite(clips, index, values, lengths, failures):
 
 
 def _progress_bar(n_clips, verbose):
+    if not verbose:
+        return nullcontext()
     from tqdm import tqdm
 
-    return tqdm(total=n_clips, unit="clip", disable=not verbose)
+    return tqdm(total=n_clips, unit="clip")
 
 
 def _show_audio(bar, seconds):
-    if not bar.disable:
-        speed = seconds / max(bar.format_dict["elapsed"], 1e-9)
-        bar.set_postfix_str(f"{seconds / 3600:.2f} h audio, {speed:.0f} x real time")
+    speed = seconds / max(bar.format_dict["elapsed"], 1e-9)
+    bar.set_postfix_str(f"{seconds / 3600:.2f} h audio, {speed:.0f} x real time")
 
 
 def _warn_short(clips, short, min_samples, sample_rate):

@@ -14,7 +14,6 @@ __all__ = ["TooLong", "Walk", "finest", "windows"]
 
 _BUDGET = 14 << 20  # float32 numbers (56 MB) of one batch in its widest layer
 _GPU_SHARE = 16  # a batch may take this part of a GPU's free memory
-_SMALL = 1 << 13  # numbers
 
 
 @dataclass
@@ -47,6 +46,29 @@ class Walk:
         """Columns of the output."""
         parts = len(pooling.part_names(self.pooling)) if self.pooling else 1
         return parts * sum(len(m.channels) for m in self.network.maps)
+
+    @property
+    def n_bytes(self):
+        """Memory of its weights and tables."""
+        return sum(x.nbytes for x in self._tensors())
+
+    @property
+    def device(self):
+        """Where its weights and tables are."""
+        some = next(self._tensors(), None)
+        return torch.device("cpu") if some is None else some.device
+
+    def to(self, device):
+        """Move it to a device."""
+        if self.device != device:
+            self.frontend.to(device)
+            self.network.to(device)
+        return self
+
+    def _tensors(self):
+        for module in (self.frontend, self.network):
+            yield from module.parameters()
+            yield from module.buffers()
 
     def max_samples(self, batch_size, device=None):
         """Samples of a batch: ``batch_size`` seconds, or what the memory of the device allows."""
@@ -103,14 +125,8 @@ class Walk:
         return frames.transpose(1, 2), torch.cat([n for _, n in clips])
 
     def _run_network(self, x, lengths):
-        n_clips = len(x)
-        if n_clips == 1 and x.numel() <= _SMALL:
-            # torch has another convolution, of other rounding, for one small input; sent as two
-            # it takes the one of batches, and features do not tell whether a clip came alone
-            x, lengths = x.expand(2, -1, -1), lengths.expand(2)
         with self._arithmetic(x.device):
-            outputs = self.network(x, lengths)
-        return [(y[:n_clips].float(), n[:n_clips]) for y, n in outputs]
+            return [(y.float(), n) for y, n in self.network(x, lengths)]
 
     def _arithmetic(self, device):
         lower = self.precision == "bfloat16"

@@ -23,7 +23,18 @@ __all__ = [
 _GPU_PIECE = 1 << 27
 _PIECE = 1 << 22
 _FILTERS = 128
+_SMALL = 20480  # numbers of one image, up to which torch would not take oneDNN
+_ONEDNN = torch.backends.mkldnn.is_available()
 _MANY_FILTERS = 512  # of half the precision are faster with bands as channels, place by place
+
+
+def _conv2d(x, weight, bias, padding):
+    """Convolution of images whose rounding is the same for one small image and for many."""
+    lone = len(x) == 1 and x.numel() <= _SMALL and x.is_cpu and _ONEDNN
+    if lone and not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu"):
+        # left to itself torch would take another kernel than for a batch
+        return torch.mkldnn_convolution(x, weight, bias, padding, (1, 1), (1, 1), 1)
+    return F.conv2d(x, weight, bias, padding=padding)
 
 
 class ImageConv(nn.Conv2d):
@@ -32,6 +43,9 @@ class ImageConv(nn.Conv2d):
     def reset_parameters(self):
         """Lay the kernels out; `draw` or stored weights will fill them."""
         self.to(memory_format=torch.channels_last)
+
+    def forward(self, x):
+        return _conv2d(x, self.weight, self.bias, self.padding)
 
 
 class TimeConv(nn.Conv1d):
@@ -60,7 +74,7 @@ class TimeConv(nn.Conv1d):
             x, weight = _strides_as_channels(x, weight, stride, padding)
             padding = 0
         x, weight = channels_last(x), channels_last(weight)
-        return F.conv2d(x, weight, self.bias, padding=(0, padding)).squeeze(2)
+        return _conv2d(x, weight, self.bias, (0, padding)).squeeze(2)
 
 
 def _strides_as_channels(x, weight, stride, padding):
@@ -226,7 +240,7 @@ def conv_max_pool(conv, x, lengths, width):
         pieces = []
         for start in range(0, windows * time, piece):
             part = x[:, :, start : start + piece + kernel - 1]
-            y = F.conv2d(part, *filters, padding=(pad, side))
+            y = _conv2d(part, *filters, (pad, side))
             pieces.append(F.max_pool2d(y, (time, min(bands, rows))))
         maps.append(_joined(pieces, 2))
     return _joined(maps, 1), pooled_lengths(lengths, time)
@@ -257,7 +271,7 @@ def conv_band_max(conv, x, lengths):
     weight, x = channels_last(conv.weight[:, 0].transpose(1, 2)), channels_last(x)
     padding, top = (0, conv.padding[0]), None
     for place in range(places):
-        y = F.conv2d(x[:, place : place + height], weight, conv.bias, padding=padding)
+        y = _conv2d(x[:, place : place + height], weight, conv.bias, padding)
         top = y if top is None else torch.maximum(top, y, out=top)
     return top.squeeze(2)
 

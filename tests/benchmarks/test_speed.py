@@ -37,6 +37,7 @@ def test_questions_are_answered_one_after_the_other(data_dir, tmp_path):
         ("networks", ["skaudio", "skaudio, bfloat16", "plain torch"], 10),
         ("gpu", ["skaudio", "skaudio, bfloat16"], 2),  # the processor stands in
         ("training", ["skaudio", "plain torch"], 1),
+        ("latency", ["skaudio"], 12),
         ("elm", ["skaudio", "numpy, all rows at once"], 1),
     ],
 )

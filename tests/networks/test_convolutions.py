@@ -90,3 +90,32 @@ def test_max_pool_sees_each_clip_alone(width, bands):
             if bands is not None:
                 window = window.reshape(3, -1, 4 // bands, bands).max(-1)
             np.testing.assert_array_equal(y[:, t], window.max(1))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("shape", [(1, 9, 40), (8, 5, 16), (64, 4, 8), (64, 20, 24)])
+def test_one_small_image_is_rounded_as_in_a_batch(shape, threads):
+    torch.manual_seed(0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    conv = new_conv(shape[0], 32, (3, 3), padding=1)
+    conv.load_state_dict({k: torch.randn(w.shape) for k, w in conv.state_dict().items()})
+    x = torch.randn(2, *shape).to(memory_format=torch.channels_last)
+    lengths = torch.tensor([shape[1]])
+    try:
+        with torch.inference_mode():
+            assert torch.equal(conv(x)[:1], conv(x[:1]))
+            pair = conv_max_pool(conv, x, lengths.expand(2), (2, 2))[0]
+            assert torch.equal(pair[:1], conv_max_pool(conv, x[:1], lengths, (2, 2))[0])
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("kernel", [2, 3, 8])
+def test_one_short_series_is_rounded_as_in_a_batch(kernel):
+    torch.manual_seed(0)
+    conv = new_conv(64, 128, kernel)
+    conv.load_state_dict({k: torch.randn(w.shape) for k, w in conv.state_dict().items()})
+    x = torch.randn(2, 64, 50)
+    with torch.inference_mode():
+        assert torch.equal(conv(x)[:1], conv(x[:1]))
