@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._audio.decoding import as_path, check_file, read_audio, resample
+from ._audio.decoding import as_path, check_file, read_audio, resample, sound_length
 from ._audio.samples import as_rate, as_wave, check_finite
 from ._audio.segments import check_segment, is_blank
 
@@ -257,6 +257,37 @@ class Clips(Sequence):
         except ValueError as error:
             raise ClipError(self.rows[i], self.name(i), str(error)) from error
         return wave
+
+    def length(self, i):
+        """Length of a clip before it is resampled, from the header of a file.
+
+        Parameters
+        ----------
+        i : int
+            Position of the clip.
+
+        Returns
+        -------
+        n_samples : int
+            Samples of the clip.
+        rate : int or None
+            Their sample rate in Hz. None: an array, where the extractor's rate is not known.
+
+        Raises
+        ------
+        ClipError
+            If it cannot be told.
+        """
+        try:
+            source = _source(self.items[i])
+            if isinstance(source, AudioFile):
+                return sound_length(source.path, source.start, source.stop)
+            if isinstance(source, bytes):
+                return sound_length(source)
+            rate = self.sample_rate if source.rate is None else as_rate(source.rate)
+            return len(as_wave(source.array)), rate
+        except ValueError as error:
+            raise ClipError(self.rows[i], self.name(i), str(error)) from error
 
     def check(self, i):
         """Check what can be checked of a clip without decoding it.

@@ -6,14 +6,14 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
 from .headers import check_complete
 from .segments import check_segment
 
-__all__ = ["as_path", "check_file", "read_audio", "resample"]
+__all__ = ["as_path", "check_file", "read_audio", "resample", "sound_length"]
 
 _BLOCK = 1 << 20  # samples decoded at a time, of all channels: memory stays flat in both
 _HIGHEST_RATE = 10_000_000  # Hz; what lies above is a damaged header
@@ -73,12 +73,7 @@ def read_audio(path, sample_rate=None, *, start=None, stop=None):
     """
     import soundfile
 
-    if isinstance(path, bytes):
-        length, file = len(path), io.BytesIO(path)
-    else:
-        path = as_path(path)
-        length, file = check_file(path), _open_file(path)
-    with file, _decoder(file, length, path) as sound:
+    with _opened(path) as sound:
         rate = sound.samplerate
         _check_rates(rate, sample_rate)
         first, last = _segment(sound, start, stop)
@@ -87,6 +82,43 @@ def read_audio(path, sample_rate=None, *, start=None, stop=None):
             return _joined(blocks, last - first, rate, sample_rate)
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise ValueError(f"breaks off while decoding ({error})") from error
+
+
+def sound_length(path, start=None, stop=None):
+    """Length of a sound file, or of a segment, as its header tells it.
+
+    Parameters
+    ----------
+    path, start, stop : object
+        As for `read_audio`.
+
+    Returns
+    -------
+    n_samples : int
+        Samples of a channel.
+    rate : int
+        Their sample rate in Hz.
+
+    Raises
+    ------
+    ValueError
+        As by `read_audio`, but for what only decoding shows.
+    """
+    with _opened(path) as sound:
+        first, last = _segment(sound, start, stop)
+        return last - first, sound.samplerate
+
+
+@contextmanager
+def _opened(path):
+    """`soundfile.SoundFile` of a path or of the content of a file."""
+    if isinstance(path, bytes):
+        length, file = len(path), io.BytesIO(path)
+    else:
+        path = as_path(path)
+        length, file = check_file(path), _open_file(path)
+    with file, _decoder(file, length, path) as sound:
+        yield sound
 
 
 def resample(wave, rate, sample_rate):

@@ -114,7 +114,10 @@ def clip_digest(clips, i):
     """
     file = clips.file(i)
     if file is None:
-        return hashlib.sha256(np.ascontiguousarray(clips[i])).hexdigest()[:32]
+        digest = hashlib.sha256(np.ascontiguousarray(clips[i]))
+        if clips.sample_rate is None and (rate := clips.length(i)[1]) is not None:
+            digest.update(repr(rate).encode())  # not yet resampled, samples do not tell the sound
+        return digest.hexdigest()[:32]
     if isinstance(file, bytes):
         return hashlib.sha256(file).hexdigest()[:32]
     digest = file_digest(file.path)

@@ -27,8 +27,6 @@ def inspect(paths):
     errors : list of ClipError
         One for each clip that cannot be used.
     """
-    import soundfile
-
     waves, clips, errors = Clips(paths, None), [], []
     for i in range(len(paths)):
         try:
@@ -36,7 +34,7 @@ def inspect(paths):
         except ClipError as error:
             errors.append(error)
         else:
-            rate = soundfile.info(paths[i]).samplerate
+            rate = waves.length(i)[1]
             clips.append((rate, n_samples / rate))
     return clips, errors
 

@@ -1,6 +1,5 @@
 """Features for the splits of a comparison, and how long they took."""
 
-import os
 import time
 from contextlib import contextmanager
 
@@ -9,7 +8,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from ..audio import AudioFile, ClipError
+from ..audio import ClipError, Clips
 from ._checks import checked_features
 
 
@@ -109,7 +108,8 @@ class Clock:
         begin = time.perf_counter()
         Z = extractor.transform(X)
         self._spent += time.perf_counter() - begin
-        self._heard += sum(_seconds(clip, _sample_rate(extractor)) for clip in X)
+        clips = Clips(X, _sample_rate(extractor))
+        self._heard += sum(_seconds(clips, i) for i in range(len(clips)))
         return Z
 
     @property
@@ -126,19 +126,13 @@ def _sample_rate(extractor):
     return None
 
 
-def _seconds(clip, sample_rate):
+def _seconds(clips, i):
     """Return the length of a clip in seconds, NaN if it cannot be told."""
-    if isinstance(clip, str | os.PathLike | AudioFile):
-        import soundfile
-
-        segment = clip if isinstance(clip, AudioFile) else AudioFile(clip)
-        try:
-            whole = soundfile.info(os.fspath(segment.path)).duration
-        except soundfile.LibsndfileError:  # a clip that is skipped, see `checked_features`
-            return np.nan
-        stop = whole if segment.stop is None else min(segment.stop, whole)
-        return stop - (segment.start or 0.0)
-    return len(clip) / sample_rate if sample_rate else np.nan
+    try:
+        n_samples, rate = clips.length(i)
+    except ClipError:  # a clip that is skipped, see `checked_features`
+        return np.nan
+    return n_samples / rate if rate else np.nan
 
 
 def _take(X, rows):

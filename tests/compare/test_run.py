@@ -17,8 +17,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC
 
 from skaudio import AudioFile, ELMClassifier, MFCCTransformer, RandomCNNTransformer
+from skaudio.audio import Clips
 from skaudio.compare import (
     TunedELM,
     TunedSVM,
@@ -28,7 +30,7 @@ from skaudio.compare import (
     random_networks,
     standard_extractors,
 )
-from skaudio.compare._features import _seconds as seconds
+from skaudio.compare._features import _seconds
 from tests.compare.spies import LearntLoudness, Loudness, SpyClassifier, UnknownLoudness
 
 MFCC = MFCCTransformer(sample_rate=100, n_fft=64, hop_length=32, n_mels=20)
@@ -178,6 +180,10 @@ def test_paths_and_segments(tmp_path, task, compare):
 def test_length_of_clips(tmp_path):
     path = tmp_path / "clip.wav"
     soundfile.write(path, np.zeros(150), 100)
+
+    def seconds(clip, sample_rate):
+        return _seconds(Clips([clip], sample_rate), 0)
+
     assert seconds(np.zeros(50), 100) == 0.5
     assert seconds(path, 16000) == seconds(str(path), None) == 1.5
     assert seconds(AudioFile(path, 0.5), 16000) == 1.0
@@ -474,3 +480,19 @@ def test_standard_extractors():
         "frame_level_many",
         "frame_level",
     ]
+
+
+def test_arrays_of_another_rate_are_other_clips(rng):
+    waves, y = [0.1 * rng.standard_normal(4000) for _ in range(8)], np.tile([0, 1], 4)
+    keys = set()
+    for rate in (8000, 16000):
+        (row,) = compare_extractors(
+            {"MFCC": MFCCTransformer(sample_rate=8000)},
+            [(wave, rate) for wave in waves],
+            y,
+            splits=[(range(4), range(4, 8))],
+            classifiers={"SVM": SVC()},
+        )
+        assert np.isfinite(row.seconds_per_hour)
+        keys.add(row.configuration)
+    assert len(keys) == 2
