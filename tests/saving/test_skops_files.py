@@ -232,7 +232,7 @@ def test_no_function_comes_back(tmp_path, name, loader):
         stats.loguniform(1, 2),
         len,
     ],
-    ids=repr,
+    ids=lambda call: type(call).__name__,
 )
 def test_nothing_that_calls_comes_back(tmp_path, call):
     path = tmp_path / "winner.skops"
