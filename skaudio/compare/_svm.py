@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._probability import probabilities
+from .._elm.probability import probabilities
 
 
 class RBFKernel(TransformerMixin, BaseEstimator):

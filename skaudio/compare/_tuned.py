@@ -15,8 +15,8 @@ from sklearn.svm import SVC
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._elm import draw_layer
-from .._probability import best_temperature, loss_sums, probabilities
+from .._elm.base import draw_layer
+from .._elm.probability import best_temperature, loss_sums, probabilities
 from ..elm import ELMClassifier
 from ._svm import CalibratedSVC, svm_scores
 

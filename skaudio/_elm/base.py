@@ -14,9 +14,9 @@ from sklearn.utils import (
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._closed_form import add_rows, left_out, solve_rows, solve_sums
-from ._engine.saving import Saveable
-from .utils.validation import check_choice, check_number
+from .._engine.saving import Saveable
+from ..utils.validation import check_choice, check_number
+from .closed_form import add_rows, left_out, solve_rows, solve_sums
 
 # in place, since a block of hidden values may be large
 ACTIVATIONS = {
@@ -32,7 +32,7 @@ ROWS_TO_CALIBRATE = 2000  # of one call; with so many the temperature is known t
 class BaseELM(Saveable, BaseEstimator):
     """What both machines share; a subclass checks y and turns it into target columns.
 
-    All that is kept of the rows is ``sums_``, square and in float64: see `_closed_form`.
+    All that is kept of the rows is ``sums_``, square and in float64: see `closed_form`.
     """
 
     def fit(self, X, y, sample_weight=None):

@@ -1,0 +1,1 @@
+"""The inside of extreme learning machines, and probabilities for other classifiers too."""
