@@ -48,10 +48,12 @@ def remembered(extractor, build, leave_out):
     walk : Walk
         Shared by all threads: run it, change nothing.
     """
-    key, state = id(extractor), vars(extractor)
-    state = {k: v for k, v in state.items() if k not in leave_out and k not in DECIDES_NOTHING}
+    key, left_out = id(extractor), leave_out | DECIDES_NOTHING
+    state = {name: value for name, value in vars(extractor).items() if name not in left_out}
     with _lock:
         entry = _entries.get(key)
+        if entry:
+            _entries.move_to_end(key)
     if entry and entry.extractor() is extractor and _same(state, entry.state):
         return entry.walk
     try:
@@ -111,6 +113,8 @@ def _noted(value):
 
 def _same(value, noted):
     kind, old = noted
+    if value is old:  # containers are noted as others
+        return True
     if type(value) is not kind:
         return False
     if kind in (list, tuple):
