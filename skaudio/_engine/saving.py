@@ -293,9 +293,9 @@ def _full_name(kind):
 
 def _read_skops(path, skops_io, trusted):
     from ..compare import TunedELM, TunedSVM
-    from ..compare._svm import RBFKernel
+    from ..compare._svm import CalibratedSVC, RBFKernel
 
-    kinds = [*_known_classes().values(), TunedELM, TunedSVM, RBFKernel]
+    kinds = [*_known_classes().values(), TunedELM, TunedSVM, CalibratedSVC, RBFKernel]
     return read_skops(path, skops_io, kinds, trusted)
 
 
