@@ -188,7 +188,7 @@ class KeptRows:
             row = _recent.get(key)
             if row is None:
                 with open(path, "rb", buffering=0) as file:
-                    row = self._parsed(file.read(), digest)
+                    row = self._parsed(file.read(_HEADER.size + 4 * self.width + 1), digest)
                 _recent.put(key, row)
         except OSError:
             return None
