@@ -15,6 +15,11 @@ def examples(data_dir, tmp_path, monkeypatch):
     (tmp_path / "recordings").symlink_to(data_dir / "fsdd" / "recordings")
     monkeypatch.chdir(tmp_path)
     get_reusable_executor().shutdown()  # workers of earlier tests are in another folder
+    return blocks()[1:]
+
+
+def blocks():
+    """Code and output of all examples."""
     text = README.read_text(encoding="utf-8")
     pattern = r"<!-- tests/test_readme.py.*?```python\n(.*?)```\s+```text\n(.*?)```"
     return re.findall(pattern, text, re.DOTALL)
@@ -22,6 +27,12 @@ def examples(data_dir, tmp_path, monkeypatch):
 
 def run(code):
     exec(compile(code, str(README), "exec"), {})
+
+
+def test_first_example_runs_as_it_stands(capsys):
+    code, printed = blocks()[0]
+    run(code)
+    assert capsys.readouterr().out == printed
 
 
 def test_example_prints_what_stands_below_it(examples, capsys):
