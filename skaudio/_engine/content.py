@@ -15,8 +15,6 @@ __all__ = ["Unidentifiable", "content", "described"]
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), type(...), range)
 _PLACES = ("numpy", "scipy.special._ufuncs", "torch")  # of functions that name no module
 _INSTALLED = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "purelib", "platlib"))
-# steps of `standard_svm`: their order goes unsaid, so that the rows of earlier runs are found
-_STANDARD = ["standardscaler", "rbfkernel", "svc"]
 
 
 class Unidentifiable(ValueError):
@@ -55,8 +53,6 @@ def described(estimator, leave_out=frozenset()):
             continue
         if last == "steps" and hasattr(owner, "named_steps"):  # a pipeline's come one by one
             value = [step for step, _ in value]
-            if value == _STANDARD:
-                continue
         try:
             described.append((name, content(value, leave_out, nested)))
         except Unidentifiable as error:
