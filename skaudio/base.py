@@ -229,7 +229,7 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         clips = self._as_clips(X, reset=False)
         walk = self._ready(how)
         kept = None if how is None else self._kept_rows(walk.width)
-        return extract(walk, clips, self._run(), self._min_samples(), kept)
+        return extract(walk, clips, self._run(), kept)
 
     def _kept_rows(self, width):
         """Place of the features of this extractor in its cache; None if there is no cache."""
@@ -254,7 +254,15 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
 
     def _walk_through(self, network, names):
         precision = getattr(self, "precision", "float32")
-        return Walk(self._frontend(), network, names, self.sample_rate, self._window(), precision)
+        return Walk(
+            self._frontend(),
+            network,
+            names,
+            self.sample_rate,
+            self._window(),
+            precision,
+            self._min_samples(),
+        )
 
     def _run(self):
         return Run(self.batch_size, self.device, self.n_jobs, self.verbose, self.on_error)

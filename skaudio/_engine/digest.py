@@ -7,6 +7,7 @@ from operator import itemgetter
 
 import numpy as np
 
+from ..audio import AudioFile
 from .content import Unidentifiable, content, described
 
 __all__ = ["DECIDES_NOTHING", "clip_digest", "clip_mark", "file_digest", "state_digest"]
@@ -87,7 +88,7 @@ def clip_mark(clips, i):
         If there is no such file.
     """
     file = clips.file(i)
-    return None if file is None else _file_mark(file.path)
+    return _file_mark(file.path) if isinstance(file, AudioFile) else None
 
 
 def clip_digest(clips, i):

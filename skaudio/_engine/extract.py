@@ -71,7 +71,7 @@ class Part(NamedTuple):
     failures: list
 
 
-def extract(walk, clips, run, min_samples=1, kept=None):
+def extract(walk, clips, run, kept=None):
     """Features of all clips.
 
     Parameters
@@ -82,8 +82,6 @@ def extract(walk, clips, run, min_samples=1, kept=None):
         The clips.
     run : Run
         How to run.
-    min_samples : int
-        Clips shorter than this are padded by the walk; one warning tells so.
     kept : KeptRows or None
         Features worked out earlier, and the place for those worked out now.
 
@@ -104,7 +102,7 @@ def extract(walk, clips, run, min_samples=1, kept=None):
             for i, values, length in zip(part.index, part.values, part.lengths, strict=True):
                 features[i], skipped[i] = values, False
                 samples += length
-                if length < min_samples:
+                if length < walk.min_samples:
                     short[i] = length
             failures += part.failures
             if bar is not None:
@@ -112,7 +110,7 @@ def extract(walk, clips, run, min_samples=1, kept=None):
                 _show_audio(bar, samples / walk.sample_rate)
     if walk.pooling:
         features[skipped] = np.nan
-    _warn_short(clips, short, min_samples, walk.sample_rate)
+    _warn_short(clips, short, walk.min_samples, walk.sample_rate)
     _warn_skipped(failures, len(clips))
     return features
 

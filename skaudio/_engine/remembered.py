@@ -13,7 +13,6 @@ from .digest import DECIDES_NOTHING
 __all__ = ["remembered"]
 
 _MOST_BYTES = 512 << 20
-_COLUMNS = 2039  # a prime above the usual numbers of filters: an exchange of two shows in the sums
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
 
 
@@ -30,9 +29,9 @@ _entries, _lock = OrderedDict(), threading.RLock()  # by the identity of the ext
 def remembered(extractor, build, leave_out):
     """Forward pass of an extractor: that of the last call if nothing has changed since.
 
-    Parameters and fitted attributes are compared by value, arrays by sums over all that they
-    hold, so that one that was edited in place is noticed. Nothing is remembered where an attribute
-    is an object of another kind, whose inside may change unseen.
+    Parameters and fitted attributes are compared by value. Arrays become read-only, so that none
+    is edited unseen: whoever wants other weights assigns a changed copy. Nothing is remembered
+    where an attribute is an object of another kind, whose inside may change unseen.
 
     Parameters
     ----------
@@ -76,25 +75,17 @@ def _forget(key, dead):
             del _entries[key]
 
 
-class _Watched:
-    """An array, and sums of the columns of its bits, laid out in rows; of a small one the bits."""
+class _Frozen:
+    """An array that can no longer be written to: it is the same as long as it is this one."""
 
     def __init__(self, array):
-        self.array, self.shape, self.dtype = array, array.shape, array.dtype
-        self.sums = self._sums()
+        self.array = array
+        while isinstance(array, np.ndarray):  # a view, and all that it is a view of
+            array.flags.writeable = False
+            array = array.base
 
     def unchanged(self, array):
-        same = array is self.array and (array.shape, array.dtype) == (self.shape, self.dtype)
-        return same and self._sums() == self.sums
-
-    def _sums(self):
-        flat = np.ascontiguousarray(self.array).reshape(-1)
-        if flat.nbytes < 8 * _COLUMNS:
-            return flat.tobytes()
-        flat = flat.view(np.uint8)
-        end = flat.size - flat.size % (8 * _COLUMNS)
-        rows = flat[:end].view(np.uint64).reshape(-1, _COLUMNS)
-        return np.add.reduce(rows, axis=0).tobytes() + flat[end:].tobytes()
+        return array is self.array and not array.flags.writeable
 
 
 def _noted(value):
@@ -107,7 +98,7 @@ def _noted(value):
     if kind is dict:
         return kind, {name: _noted(part) for name, part in value.items()}
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        return kind, _Watched(value)
+        return kind, _Frozen(value)
     raise TypeError(kind)
 
 
@@ -121,4 +112,4 @@ def _same(value, noted):
         return len(value) == len(old) and all(map(_same, value, old))
     if kind is dict:
         return value.keys() == old.keys() and all(_same(value[name], old[name]) for name in old)
-    return old.unchanged(value) if isinstance(old, _Watched) else value == old
+    return old.unchanged(value) if isinstance(old, _Frozen) else value == old

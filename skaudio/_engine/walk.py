@@ -32,6 +32,8 @@ class Walk:
         Samples of the windows that longer clips are cut into. None: they are not cut.
     precision : {"float32", "bfloat16"}
         Of the network's arithmetic.
+    min_samples : int
+        Shorter clips are padded; one warning tells so.
     """
 
     frontend: nn.Module
@@ -40,6 +42,7 @@ class Walk:
     sample_rate: int
     window: int | None = None
     precision: str = "float32"
+    min_samples: int = 1
 
     @property
     def width(self):

@@ -303,7 +303,7 @@ class VQTransformer(_PredictiveTransformer):
         clips = self._as_clips(X, reset=False)
         network = weights.load(self._new_network(None, ("codes",)).eval(), self.weights_)
         walk = self._walk_through(network, None)
-        frames = extract(walk, clips, self._run(), self._min_samples())
+        frames = extract(walk, clips, self._run())
         return [codes.astype(np.int64) for codes in frames]
 
     def get_feature_names_out(self, input_features=None):

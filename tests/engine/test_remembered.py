@@ -51,10 +51,6 @@ def test_it_is_built_once(built):
 @pytest.mark.parametrize(
     "edit",
     [
-        lambda e: e.weights_["conv.weight"].__imul__(2),
-        lambda e: e.weights_["conv.weight"].__setitem__((3, 0, 0, 0), 5),
-        lambda e: e.weights_["conv.weight"].__setitem__([0, 5], e.weights_["conv.weight"][[5, 0]]),
-        lambda e: e.weights_["conv.bias"].__setitem__(0, 1),
         lambda e: e.weights_.update({"conv.bias": e.weights_["conv.bias"] + 1}),
         lambda e: setattr(e, "weights_", {k: 2 * w for k, w in e.weights_.items()}),
         lambda e: e.set_params(fmax=3000.0),
@@ -63,9 +59,8 @@ def test_it_is_built_once(built):
         lambda e: e.set_params(pooling="mean"),
     ],
 )
-@pytest.mark.parametrize("n_filters", [8, 1024])
-def test_what_changes_is_seen(edit, n_filters):
-    extractor = cnn().set_params(n_filters=n_filters).fit(X)
+def test_what_changes_is_seen(edit):
+    extractor = cnn().fit(X)
     before = extractor.transform(X)
     edit(extractor)
     Z = extractor.transform(X)
@@ -73,24 +68,25 @@ def test_what_changes_is_seen(edit, n_filters):
     assert not np.array_equal(Z, before)
 
 
-def test_each_number_of_a_large_array_counts(rng):
-    array = rng.standard_normal((5, 8191)).astype(np.float32)
-    watched = module._Watched(array)
-    assert watched.unchanged(array) and not watched.unchanged(array.copy())
-    for place in (0, 4077, 4078, 16_000, array.size - 1):
-        old = array.flat[place]
-        array.flat[place] = np.nextafter(old, 9)
-        assert not watched.unchanged(array)
-        array.flat[place] = old
-        assert watched.unchanged(array)
-    array[[0, 1]] = array[[1, 0]]
-    assert not watched.unchanged(array)
+def test_nothing_is_edited_in_place_unseen(rng):
+    extractor = cnn(normalize="dataset").fit(X)
+    before = extractor.transform(X)
+    for array in (extractor.weights_["conv.weight"], extractor.input_scale_):
+        for view in (array, array[:1], array.T):
+            with pytest.raises(ValueError, match="read-only"):
+                view *= 2
+    weight = extractor.weights_["conv.weight"]
+    weight.flags.writeable = True  # who insists
+    weight *= 2
+    Z = extractor.transform(X)
+    assert not np.array_equal(Z, before)
+    assert np.array_equal(Z, copy.deepcopy(extractor).transform(X))
 
 
 def test_what_was_learnt_is_seen():
     extractor = cnn(normalize="dataset").fit(X)
     before = extractor.transform(X)
-    extractor.input_scale_ *= 3
+    extractor.input_scale_ = 3 * extractor.input_scale_
     assert not np.allclose(extractor.transform(X), before)
     wav2vec = Wav2VecTransformer(max_epochs=0, random_state=0).fit(X)
     before = wav2vec.transform(X)

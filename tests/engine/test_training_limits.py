@@ -111,7 +111,7 @@ def test_no_clip_that_can_be_decoded_is_an_error(tmp_path):
     for i in range(3):
         paths.append(tmp_path / f"{i}.wav")
         paths[i].write_bytes(b"RIFF of nothing that could be decoded")
-    text = r"none of the 3 clips can be decoded: clip 0 \(0\.wav\) is not audio"
+    text = r"none of the 3 clips can be decoded: clip 0 \(.*0\.wav\) is not audio"
     with pytest.raises(ValueError, match=text):
         small(max_epochs=1, on_error="skip").fit(paths)
     with pytest.raises(ClipError, match=r"clip 0 \(0\.wav\)"):
