@@ -5,6 +5,7 @@ import re
 import stat
 import struct
 import threading
+import time
 import warnings
 import zlib
 from collections import OrderedDict
@@ -21,6 +22,7 @@ __all__ = ["FeatureCache", "KeptRows", "rows_of"]
 
 _HEADER = struct.Struct("<8s32sQQI")  # mark, clip, samples of the clip, columns, checksum
 _MARK = b"skaudio1"
+_TICK = 20_000_000  # ns; file systems take their time stamps from a clock of some ms
 _DIGEST = re.compile("[0-9a-f]{32}")  # folders of extractors, and the rows in them
 _UNFINISHED = re.compile(_DIGEST.pattern + r"\.\d+\.\d+")  # rows of processes that write, or died
 
@@ -176,7 +178,8 @@ class KeptRows:
         """
         for i in range(len(clips)):
             identity = _identity(clips, i)
-            yield i, identity, identity and self._read(identity[1])
+            row = identity and self._read(identity[1])
+            yield i, identity if row else _steady(identity, clips, i), row
 
     def _read(self, digest):
         path = os.path.join(self.folder, digest)
@@ -270,6 +273,19 @@ def rows_of(extractor, width, leave_out):
     except Unidentifiable as error:
         warnings.warn(f"features are not cached: {error}", stacklevel=6)
         return None
+
+
+def _steady(identity, clips, i):
+    """Identity that a change from now on will show in; None if the file changes all the time."""
+    for wait in (_TICK, 0):
+        if identity is None or identity[0] is None:
+            return identity
+        # within one tick a file may be replaced twice, and be the old one to all appearances
+        if not 0 <= time.time_ns() - identity[0][-1] < _TICK:
+            return identity
+        time.sleep(wait / 1e9)
+        identity = _identity(clips, i)
+    return None
 
 
 def _identity(clips, i):

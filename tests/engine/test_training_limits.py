@@ -114,7 +114,7 @@ def test_no_clip_that_can_be_decoded_is_an_error(tmp_path):
     text = r"none of the 3 clips can be decoded: clip 0 \(.*0\.wav\) is not audio"
     with pytest.raises(ValueError, match=text):
         small(max_epochs=1, on_error="skip").fit(paths)
-    with pytest.raises(ClipError, match=r"clip 0 \(0\.wav\)"):
+    with pytest.raises(ClipError, match=r"clip 0 \(.*0\.wav\)"):
         small(max_epochs=1).fit(paths)
 
 
