@@ -81,16 +81,19 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         self._check_parameters()
         pooling.resolve(self.pooling)
         clips = self._as_clips(X, reset=reset)
-        usable, run = [], self._run()
+        usable, failures, run = [], [], self._run()
         for i in range(len(clips)):
             try:
                 clips.check(i)
                 usable.append(i)
-            except ClipError:
+            except ClipError as error:
                 if self.on_error == "raise":
                     raise
+                failures.append(error)
         if not usable:
-            raise ValueError(f"none of the {len(clips)} clips can be used")
+            raise ValueError(
+                f"none of the {len(clips)} clips can be used; the first: {failures[0]}"
+            )
         clips = clips.take(usable)
         self._learn(clips, run)
         if hasattr(self, "random_state"):  # else there is nothing to draw

@@ -246,7 +246,7 @@ def test_matrix_with_a_broken_row(good):
 @pytest.mark.parametrize("normalize", [None, "dataset"])
 def test_nothing_usable(normalize, tmp_path):
     X = [missing(tmp_path), nan_in_file(tmp_path) if normalize else None]
-    with pytest.raises(ValueError, match=r"none of the \d clips can be used"):
+    with pytest.raises(ValueError, match=r"none of the \d clips can be used; the first: clip \d "):
         cnn("single", normalize=normalize, on_error="skip").fit(X)
 
 
