@@ -1,6 +1,7 @@
 """Extractors with classifiers behind them, scored under given splits."""
 
 import hashlib
+import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from sklearn.utils import get_tags
 
 from .. import __version__
 from .._engine.content import Unidentifiable, described
-from .._engine.digest import clip_digest
+from .._engine.digest import clip_digest, file_digest
 from ..audio import ClipError, Clips
 from ..base import RUNNING_PARAMETERS
 from ._checks import (
@@ -236,7 +237,7 @@ def _job(task, digest, extractor, seeded, name, classifier):
     try:
         parts = (
             digest,
-            described(extractor, leave_out={*RUNNING_PARAMETERS, *seeded}),
+            described(extractor, leave_out={*RUNNING_PARAMETERS, *seeded}) + _files(extractor),
             described(classifier, leave_out={*RUNNING_PARAMETERS, *drawn}),
             seeds if seeded or drawn else [],
             __version__,
@@ -330,6 +331,16 @@ def _seed_parameters(extractor):
     """Return the names of all `random_state` parameters, nested ones included."""
     names = extractor.get_params()
     return [name for name in names if name == "random_state" or name.endswith("__random_state")]
+
+
+def _files(extractor):
+    """Digests of the checkpoints that are read: under the same name may lie another one."""
+    checkpoints = (
+        value
+        for name, value in sorted(extractor.get_params().items())
+        if name.rpartition("__")[2] == "pretrained" and isinstance(value, str | os.PathLike)
+    )
+    return [file_digest(path) for path in checkpoints if os.path.isfile(path)]
 
 
 def _task_digest(task):

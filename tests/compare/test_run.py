@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import soundfile
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
@@ -19,7 +20,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
-from skaudio import AudioFile, ELMClassifier, MFCCTransformer, RandomCNNTransformer
+from skaudio import (
+    AudioFile,
+    ELMClassifier,
+    MFCCTransformer,
+    RandomCNNTransformer,
+    Wav2VecTransformer,
+)
 from skaudio.audio import Clips
 from skaudio.compare import (
     TunedELM,
@@ -32,6 +39,7 @@ from skaudio.compare import (
 )
 from skaudio.compare._features import _seconds
 from tests.compare.spies import LearntLoudness, Loudness, SpyClassifier, UnknownLoudness
+from tests.pretrained.checkpoints import network, old
 
 MFCC = MFCCTransformer(sample_rate=100, n_fft=64, hop_length=32, n_mels=20)
 
@@ -496,3 +504,23 @@ def test_arrays_of_another_rate_are_other_clips(rng):
         assert np.isfinite(row.seconds_per_hour)
         keys.add(row.configuration)
     assert len(keys) == 2
+
+
+def test_checkpoints_are_told_by_their_content(rng, tmp_path):
+    X, y = [0.1 * rng.standard_normal(4000) for _ in range(8)], np.tile([0, 1], 4)
+    path, keys = tmp_path / "wav2vec.pt", []
+    layers = {"conv_feature_layers": "[(4, 10, 5)]", "conv_aggregator_layers": "[(4, 2, 1)]"}
+    for _ in range(2):  # another network under the same name
+        tensors = network([(4, 10, 5)], [(4, 2, 1)], n_steps=2).state_dict()
+        torch.save(old({**layers, "prediction_steps": 2}, tensors), path)
+        for _ in range(2):
+            (row,) = compare_extractors(
+                {"wav2vec": Wav2VecTransformer(pretrained=str(path))},
+                X,
+                y,
+                splits=[(range(4), range(4, 8))],
+                classifiers={"SVM": SVC()},
+                draws=1,
+            )
+            keys.append(row.configuration)
+    assert keys[0] == keys[1] != keys[2] == keys[3]
