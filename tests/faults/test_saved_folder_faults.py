@@ -142,13 +142,19 @@ def right(path):
     Z = load(path).transform(clips)
     assert any(np.array_equal(Z, each) for each in expected), path
 
+def loads(path):
+    try:
+        return load(path) is not None
+    except (ValueError, OSError):  # one that was being written when an earlier process was killed
+        return False
+
 def check(number):
     global missing
     if folder.exists():
         right(folder)
     else:  # killed between two renames: the earlier and the new one are beside it, hidden
         missing += 1
-        whole = [path for path in folder.parent.iterdir() if len(os.listdir(path)) == 2]
+        whole = [path for path in folder.parent.iterdir() if loads(path)]
         assert whole
         for path in whole:
             right(path)
