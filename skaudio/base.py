@@ -231,7 +231,7 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         self._check_running_parameters()
         clips = self._as_clips(X, reset=False)
         walk = self._ready(how)
-        kept = None if how is None else self._kept_rows(walk.width)
+        kept = None if how is None or self.memory is None else self._kept_rows(walk.width)
         return extract(walk, clips, self._run(), kept)
 
     def _kept_rows(self, width):
@@ -245,8 +245,10 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
 
     def _ready(self, how):
         """Forward pass, remembered from the last call or made anew."""
-        walk = remembered(self, lambda: self._walk(None), _DO_NOT_COUNT)
-        return walk if how is None else replace(walk, pooling=pooling.resolve(how))
+        walk = remembered(self, lambda: self._walk(self.pooling), _DO_NOT_COUNT)
+        if how is self.pooling:
+            return walk
+        return replace(walk, pooling=None if how is None else pooling.resolve(how))
 
     def _walk(self, how):
         network = self._network(None).eval()

@@ -91,6 +91,10 @@ def extract(walk, clips, run, kept=None):
         Or, if the walk does not pool, a list of arrays of shape (n_frames_i, n_channels).
         A skipped clip has NaN, or no frame.
     """
+    if len(clips) == 1 and walk.pooling and kept is None and not run.verbose:
+        features = _alone(walk, clips, run)
+        if features is not None:
+            return features
     if walk.pooling:
         features = np.empty((len(clips), walk.width), dtype=np.float32)
     else:
@@ -113,6 +117,22 @@ def extract(walk, clips, run, kept=None):
     _warn_short(clips, short, walk.min_samples, walk.sample_rate)
     _warn_skipped(failures, len(clips))
     return features
+
+
+def _alone(walk, clips, run):
+    """Features (1, D) of one clip, for which somebody may be waiting, by the shortest way.
+
+    None if there is anything to be told of it; the way of many clips does that.
+    """
+    with suppress(ClipError, TooLong, torch.OutOfMemoryError):
+        wave, device = clips[0], resolve_device(run.device)
+        if len(wave) >= walk.min_samples:
+            batch = torch.from_numpy(np.require(wave, requirements=["C", "W"]))[None].to(device)
+            max_samples = walk.max_samples(run.batch_size, device)
+            features = walk.to(device)(batch, torch.tensor([len(wave)]), max_samples).cpu().numpy()
+            if np.isfinite(features).all():
+                return features
+    return None
 
 
 def _with(kept, walk, clips, run):
@@ -142,7 +162,7 @@ def _parts(walk, clips, run):
     if n_jobs == 1:
         yield from _run_shard(walk, clips, run)
         return
-    if walk.device.type != "cpu":
+    if walk.at[0].type != "cpu":
         walk = copy.deepcopy(walk).to(torch.device("cpu"))  # each worker has a device of its own
     shards = np.array_split(np.arange(len(clips)), min(len(clips), n_jobs * _SHARDS_PER_JOB))
     jobs = (

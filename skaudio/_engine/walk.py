@@ -2,7 +2,7 @@
 
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -34,6 +34,8 @@ class Walk:
         Of the network's arithmetic.
     min_samples : int
         Shorter clips are padded; one warning tells so.
+    at : list of torch.device
+        Where the modules are: one device, in a list that all who share the modules share.
     """
 
     frontend: nn.Module
@@ -43,6 +45,7 @@ class Walk:
     window: int | None = None
     precision: str = "float32"
     min_samples: int = 1
+    at: list = field(default_factory=lambda: [torch.device("cpu")])
 
     @property
     def width(self):
@@ -55,17 +58,12 @@ class Walk:
         """Memory of its weights and tables."""
         return sum(x.nbytes for x in self._tensors())
 
-    @property
-    def device(self):
-        """Where its weights and tables are."""
-        some = next(self._tensors(), None)
-        return torch.device("cpu") if some is None else some.device
-
     def to(self, device):
-        """Move it to a device."""
-        if self.device != device:
+        """Move it to a device, and with it those that share its modules."""
+        if self.at[0] != device:
             self.frontend.to(device)
             self.network.to(device)
+            self.at[0] = device
         return self
 
     def _tensors(self):

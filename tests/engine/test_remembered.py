@@ -177,7 +177,7 @@ def test_running_leaves_modules_as_they_are():
         modules = [*walk.frontend.modules(), *walk.network.modules()]
         before = [{**vars(m)} for m in modules]
         extractor.transform(X)
-        assert extractor._ready(None) is walk
+        assert extractor._ready(None).network is walk.network
         for m, old in zip(modules, before, strict=True):
             assert vars(m).keys() == old.keys() and all(vars(m)[k] is old[k] for k in old)
 
@@ -185,7 +185,7 @@ def test_running_leaves_modules_as_they_are():
 def test_workers_get_it_from_the_processor(monkeypatch):
     sent = []
     extractor = cnn(n_jobs=2).fit(X)
-    monkeypatch.setattr(Walk, "device", property(lambda self: torch.device("meta")))
+    extractor._ready(extractor.pooling).at[0] = torch.device("meta")
     monkeypatch.setattr(Walk, "to", lambda self, device: sent.append(device) or self)
     with joblib.parallel_config("threading"):
         extractor.transform(X)
@@ -206,3 +206,19 @@ def test_one_clip_takes_no_more_than_the_network(monkeypatch, built):
     monkeypatch.setattr(joblib, "Parallel", lambda *args, **kwargs: pytest.fail("calls joblib"))
     extractor.transform(X[:1])
     assert calls == [1] and len(built) == 1
+
+
+def test_one_clip_goes_the_way_of_many(rng):
+    extractor = cnn().fit(X)
+    Z = extractor.transform(X)
+    for clip, row in zip(X, Z, strict=True):
+        assert np.allclose(extractor.transform([clip]), row, rtol=1e-5, atol=1e-5 * abs(Z).max())
+    with pytest.raises(ValueError, match=r"clip 0 \(array\) holds NaN"):
+        extractor.transform([np.full(900, np.nan)])
+    extractor.set_params(on_error="skip")
+    with pytest.warns(UserWarning, match="skipped 1 of 1 clips"):
+        assert np.isnan(extractor.transform([np.full(900, np.nan)])).all()
+    with pytest.warns(UserWarning, match="are shorter than"):
+        extractor.transform([X[0][:5]])
+    with pytest.warns(UserWarning, match="so large that its features overflow"):
+        extractor.transform([7e17 * np.sin(np.arange(1000))])
