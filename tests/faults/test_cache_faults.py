@@ -81,7 +81,7 @@ print(json.dumps({"killed": n_killed, "left": len(files_below(memory)), "seen": 
 def test_killed_while_rows_are_written(tmp_path, run_python, many):
     n_times = many(25, 1500)
     out = json.loads(run_python(BEGIN + KILLS, tmp_path / "kept", n_times, seconds=1200))
-    assert out["killed"] > n_times // 3 and out["left"] == 0
+    assert out["killed"] > n_times // 5 and out["left"] == 0
     assert len({*out["seen"]}) > 2  # some were killed half-way
 
 

@@ -171,7 +171,7 @@ print(json.dumps({"killed": n_killed, "missing": missing, "visible": visible}))
 def test_killed_while_saving(tmp_path, run_python, many):
     n_times = many(20, 1200)
     out = json.loads(run_python(BEGIN + KILLS, tmp_path / "cnn", n_times, seconds=1200))
-    assert out["killed"] > n_times // 3 and out["visible"] == ["cnn"]
+    assert out["killed"] > n_times // 5 and out["visible"] == ["cnn"]
     assert out["missing"] <= n_times // 5
 
 
