@@ -201,7 +201,8 @@ class ComparisonDisplay:
         longest = np.nanmax(self.mean + self.std)
         ax.set_xlim(0, max(1.0, longest / (1 - min(0.5, _SCORE / width))))
         ax.set_xticks(np.linspace(0, 1, 6))
-        ax.set_title(shown[self.data[number]], pad=18)
+        size = "large" if len(self.data) == 1 else "medium"  # panels side by side are narrow
+        ax.set_title(shown[self.data[number]], pad=18, fontsize=size)
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
         ax.xaxis.grid(True, color="0.9")

@@ -16,7 +16,7 @@ MARKERS = ("o", "s", "^", "X", "D", "v", "P", "<", ">", "p", "h", "*")
 
 _FONTS = ("Noto Sans", "Hiragino", "Microsoft", "Malgun", "PingFang", "Source Han", "WenQuanYi")
 _BLANK = ("Last Resort", "LastResort", ".LastResort", "Adobe Blank")  # they draw boxes
-_LONGEST = 28  # characters of a name; CJK characters count twice
+_LONGEST = 32  # characters of a name; CJK characters count twice
 
 
 @contextmanager
