@@ -86,7 +86,9 @@ def test_slope_is_that_of_the_largest_sizes(scaling):
 def test_memory_is_measured_beside_the_rivals(run):
     rows, table = run("memory", "--only", "MFCC")
     assert [row["name"] for row in rows] == ["MFCC", "librosa MFCC"]
-    assert all(0.1 < float(row["megabytes"]) < 100 for row in rows)
+    ours, rival = (float(row["megabytes"]) for row in rows)
+    assert 0.1 < ours < 100
+    assert rival < 100  # its few arrays may find room that its import has left
     assert "| librosa MFCC |" in table
 
 
