@@ -50,7 +50,7 @@ def latency(calls, ours):
     for name, extractor in extractors().items():
         clip = rng.standard_normal(int(SECONDS * extractor.sample_rate), dtype=np.float32)
         extractor.set_params(device="cpu").fit([clip])
-        walk = extractor._walk(extractor.pooling)
+        forward = extractor._forward_pass(extractor.pooling)
         wave, lengths = torch.from_numpy(clip)[None], torch.tensor([len(clip)])
 
         def whole(extractor=extractor, clip=clip):
@@ -58,10 +58,10 @@ def latency(calls, ours):
                 extractor.transform([clip])
 
         @torch.inference_mode()
-        def bare(walk=walk, wave=wave, lengths=lengths):
+        def bare(forward=forward, wave=wave, lengths=lengths):
             for _ in range(calls):
-                outputs = walk.network(*walk.frontend(wave, lengths))
-                torch.cat([pool(*output, walk.pooling) for output in outputs], dim=1)
+                outputs = forward.network(*forward.frontend(wave, lengths))
+                torch.cat([pool(*output, forward.pooling) for output in outputs], dim=1)
 
         timings = in_turn({ours: whole, "modules": bare})
         timings = {way: Timing(*(t / calls for t in timing)) for way, timing in timings.items()}

@@ -243,7 +243,7 @@ def _phones_trained(updates, part=1):
 
 def _told(wav2vec, clips):
     """Share of the futures that are told from ten other moments, in clips of unheard speakers."""
-    task = Prediction(wav2vec._walk(None).network, 10, "infonce")
+    task = Prediction(wav2vec._forward_pass(None).network, 10, "infonce")
     task.reseed(0)
     with torch.inference_mode():
         contrasts = [task(torch.from_numpy(read_audio(clip, RATE))[None]) for clip in clips]

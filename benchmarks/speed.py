@@ -350,12 +350,12 @@ def _overhead(threads, args):
             "sample_level", n_filters=4, random_state=0
         ),
     }.items():
-        walk = extractor.set_params(device="cpu").fit(clips[:1])._walk(extractor.pooling)
-        most = walk.max_samples(None)
+        forward = extractor.set_params(device="cpu").fit(clips[:1])._forward_pass(extractor.pooling)
+        most = forward.max_samples(None)
         batches = torch.from_numpy(np.stack(clips)).split(most // 1600)
 
-        def own(walk=walk, batches=batches, most=most):
-            return [walk(wave, torch.full((len(wave),), 1600), most) for wave in batches]
+        def own(forward=forward, batches=batches, most=most):
+            return [forward(wave, torch.full((len(wave),), 1600), most) for wave in batches]
 
         timings = in_turn({OURS: partial(extractor.transform, clips), "network": own})
         yield f"{name}, {n} clips of 0.1 s", timings, timings.pop("network").median

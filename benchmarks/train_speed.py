@@ -85,7 +85,7 @@ def new_network():
     """Draw the network that `Wav2VecTransformer(random_state=...)` trains by default."""
     encoder, aggregator, skip = SIZES["tiny"]
     network = Wav2Vec(encoder, aggregator, skip_aggregator=skip, n_steps=12)
-    network.draw(torch.Generator().manual_seed(0))
+    network.initialise(torch.Generator().manual_seed(0))
     return network
 
 

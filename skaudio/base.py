@@ -11,9 +11,9 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from . import pooling
 from ._engine import cache, weights
 from ._engine.extract import Run, extract
+from ._engine.forward import ForwardPass, finest, windows
 from ._engine.remembered import remembered
 from ._engine.saving import Saveable
-from ._engine.walk import Walk, finest, windows
 from .audio import ClipError, Clips, clip_items, matrix_rows
 from .utils._sklearn import check_feature_names_in
 from .utils.validation import check_choice, check_number
@@ -31,12 +31,12 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
     """Base of all extractors; a subclass writes its parameters, its docstring and these hooks.
 
     ``_frontend()``
-        Room 3, the module that turns waves into what the network reads.
+        Stage 3, the module that turns waves into what the network reads.
     ``_network(generator)``
-        Room 4, with weights drawn from a `torch.Generator`, or left undrawn if it is None.
+        Stage 4, with weights drawn from a `torch.Generator`, or left uninitialised if it is None.
     ``_min_samples()``
         Optional: shortest clip, in samples, that is not padded. 1 if not given.
-    ``_check_parameters()``
+    ``_validate_parameters()``
         Optional: raises ValueError or TypeError for its own parameters.
     ``learns_from_clips``, ``_learn(clips, run)`` and ``_learnt_arrays()``
         Optional: whether, and what, `fit` learns from the clips before the network is drawn, and
@@ -76,9 +76,9 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         return self._fit(X)
 
     def _fit(self, X, reset=True, **training):
-        self._check_running_parameters()
+        self._validate_running_parameters()
         check_number("sample_rate", self.sample_rate, 1)
-        self._check_parameters()
+        self._validate_parameters()
         pooling.resolve(self.pooling)
         clips = self._as_clips(X, reset=reset)
         usable, failures, run = [], [], self._run()
@@ -115,7 +115,7 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         """Whether the features depend on the clips seen in `fit`: if not, extract once."""
         return False
 
-    def _check_parameters(self):
+    def _validate_parameters(self):
         """Nothing to check beyond what all extractors share."""
 
     def _learn(self, clips, run):
@@ -193,11 +193,11 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_number("n_samples", n_samples, 1)
-        walk = self._ready(None)
-        window = walk.window or n_samples
-        parts = windows(n_samples, window, walk.network.min_steps)
+        forward = self._ready(None)
+        window = forward.window or n_samples
+        parts = windows(n_samples, window, forward.network.min_steps)
         times = [
-            start / self.sample_rate + _frame_times(walk, stop - start) for start, stop in parts
+            start / self.sample_rate + _frame_times(forward, stop - start) for start, stop in parts
         ]
         return np.concatenate(times)
 
@@ -228,13 +228,13 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
 
     def _extract(self, X, how):
         check_is_fitted(self)
-        self._check_running_parameters()
+        self._validate_running_parameters()
         clips = self._as_clips(X, reset=False)
-        walk = self._ready(how)
-        kept = None if how is None or self.memory is None else self._kept_rows(walk.width)
-        return extract(walk, clips, self._run(), kept)
+        forward = self._ready(how)
+        kept = None if how is None or self.memory is None else self._cached_rows(forward.width)
+        return extract(forward, clips, self._run(), kept)
 
-    def _kept_rows(self, width):
+    def _cached_rows(self, width):
         """Place of the features of this extractor in its cache; None if there is no cache."""
         return cache.rows_of(self, width, _DO_NOT_COUNT)
 
@@ -245,21 +245,21 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
 
     def _ready(self, how):
         """Forward pass, remembered from the last call or made anew."""
-        walk = remembered(self, lambda: self._walk(self.pooling), _DO_NOT_COUNT)
+        forward = remembered(self, lambda: self._forward_pass(self.pooling), _DO_NOT_COUNT)
         if how is self.pooling:
-            return walk
-        return replace(walk, pooling=None if how is None else pooling.resolve(how))
+            return forward
+        return replace(forward, pooling=None if how is None else pooling.resolve(how))
 
-    def _walk(self, how):
+    def _forward_pass(self, how):
         network = self._network(None).eval()
         if hasattr(self, "weights_"):
             weights.load(network, self.weights_)
         names = None if how is None else pooling.resolve(how)
-        return self._walk_through(network, names)
+        return self._forward_pass_of(network, names)
 
-    def _walk_through(self, network, names):
+    def _forward_pass_of(self, network, names):
         precision = getattr(self, "precision", "float32")
-        return Walk(
+        return ForwardPass(
             self._frontend(),
             network,
             names,
@@ -272,7 +272,7 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
     def _run(self):
         return Run(self.batch_size, self.device, self.n_jobs, self.verbose, self.on_error)
 
-    def _check_running_parameters(self):
+    def _validate_running_parameters(self):
         check_number("batch_size", self.batch_size, 0, integer=False, none=True)
         check_choice("on_error", self.on_error, ("raise", "skip"))
         if self.memory is not None:
@@ -311,12 +311,12 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         return tags
 
 
-def _frame_times(walk, n_samples):
+def _frame_times(forward, n_samples):
     """Centres of the frames of a clip that is not cut, in seconds."""
-    base = finest(walk.network.maps)
-    lengths = walk.frontend.output_lengths(torch.tensor([n_samples]))
-    n_frames = int(walk.network.output_lengths(lengths)[base])
-    base = walk.network.maps[base]
-    lead = walk.network.lead(int(lengths)) if hasattr(walk.network, "lead") else 0
-    steps = lead + base.centre + base.stride * np.arange(n_frames)
-    return steps * (walk.frontend.step / walk.sample_rate)
+    base = finest(forward.network.maps)
+    lengths = forward.frontend.output_lengths(torch.tensor([n_samples]))
+    n_frames = int(forward.network.output_lengths(lengths)[base])
+    base = forward.network.maps[base]
+    offset = forward.network.frame_offset(int(lengths))
+    steps = offset + base.centre + base.stride * np.arange(n_frames)
+    return steps * (forward.frontend.step / forward.sample_rate)

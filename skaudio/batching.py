@@ -1,4 +1,4 @@
-"""Room 2: clips -> padded batches of similar length, decoded ahead; tiles of long clips."""
+"""Stage 2: clips -> padded batches of similar length, decoded ahead; tiles of long clips."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -135,8 +135,8 @@ class ELMClassifier(ClassifierMixin, BaseELM):
         tags.classifier_tags.multi_label = True
         return tags
 
-    def _check_parameters(self):
-        super()._check_parameters()
+    def _validate_parameters(self):
+        super()._validate_parameters()
         if self.temperature is not None:
             check_number("temperature", self.temperature, 0, integer=False)
             if self.temperature == 0:
@@ -177,7 +177,7 @@ class ELMClassifier(ClassifierMixin, BaseELM):
         return self._fit(X, y, sample_weight, not hasattr(self, "coef_"), classes, parts=True)
 
     def _fit(self, X, y, sample_weight=None, first=True, classes=None, parts=False, layer=None):
-        self._check_parameters()
+        self._validate_parameters()
         X, y = validate_data(self, X, y, dtype=FLOATS, multi_output=True, reset=first)
         y = self._checked_labels(y, first, classes, parts)
         sample_weight, of_class = check_weight(sample_weight, X), None
@@ -398,7 +398,7 @@ class ELMRegressor(MultiOutputMixin, RegressorMixin, BaseELM):
         return self._fit(X, y, sample_weight, first=not hasattr(self, "coef_"))
 
     def _fit(self, X, y, sample_weight=None, first=True):
-        self._check_parameters()
+        self._validate_parameters()
         X, y = validate_data(
             self, X, y, dtype=FLOATS, multi_output=True, y_numeric=True, reset=first
         )

@@ -1,4 +1,4 @@
-"""Room 3: waves -> what a network reads. Modules ``(x, lengths) -> (x, lengths)``.
+"""Stage 3: waves -> what a network reads. Modules ``(x, lengths) -> (x, lengths)``.
 
 Every module takes and gives ``x`` of shape (B, C, T), zero beyond ``lengths`` (B,), and
 treats each clip as if it were alone. ``output_lengths`` tells the lengths without the data. On

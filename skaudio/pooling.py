@@ -1,10 +1,10 @@
-"""Room 5: maps of any length -> one vector per clip, never looking past a clip's end.
+"""Stage 5: maps of any length -> one vector per clip, never looking past a clip's end.
 
 Every pooling is a function ``(x, lengths) -> vector`` with
 
     x : Tensor of shape (B, C, T), lengths : Tensor of shape (B,) -> Tensor of shape (B, P * C)
 
-with lengths on the processor, as in room 3, and P its number of parts. A clip without any frame
+with lengths on the processor, as in stage 3, and P its number of parts. A clip without any frame
 gives zeros.
 """
 

@@ -1,4 +1,4 @@
-"""Room 2: every clip in one batch, little padding; tiles that cover a long clip once."""
+"""Stage 2: every clip in one batch, little padding; tiles that cover a long clip once."""
 
 import threading
 import time

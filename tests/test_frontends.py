@@ -1,4 +1,4 @@
-"""Room 3 against librosa, scipy and numpy, in float64."""
+"""Stage 3 against librosa, scipy and numpy, in float64."""
 
 import librosa
 import numpy as np

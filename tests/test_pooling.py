@@ -1,4 +1,4 @@
-"""Room 5: each pooling against numpy, one clip at a time, in float64."""
+"""Stage 5: each pooling against numpy, one clip at a time, in float64."""
 
 import numpy as np
 import pytest

@@ -60,7 +60,7 @@ class BaseELM(Saveable, BaseEstimator):
         """
         return self._fit(X, y, sample_weight)
 
-    def _check_parameters(self):
+    def _validate_parameters(self):
         check_number("n_hidden", self.n_hidden, 1)
         check_number("alpha", self.alpha, 0, integer=False)
         check_choice("fit_intercept", self.fit_intercept, (True, False))

@@ -1,1 +1,1 @@
-"""The corridor: carries clips through the five rooms, so that no extractor has to."""
+"""The engine: carries clips through the five stages, so that no extractor has to."""

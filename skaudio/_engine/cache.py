@@ -18,7 +18,7 @@ from ..audio import ClipError
 from .content import Unidentifiable
 from .digest import clip_digest, clip_mark, state_digest
 
-__all__ = ["FeatureCache", "KeptRows", "rows_of"]
+__all__ = ["CachedRows", "FeatureCache", "rows_of"]
 
 _HEADER = struct.Struct("<8s32sQQI")  # mark, clip, samples of the clip, columns, checksum
 _MARK = b"skaudio1"
@@ -144,7 +144,7 @@ class _Recent:
 _recent = _Recent(64 << 20)
 
 
-class KeptRows:
+class CachedRows:
     """The rows of one fitted extractor.
 
     Parameters
@@ -262,14 +262,14 @@ def rows_of(extractor, width, leave_out):
 
     Returns
     -------
-    rows : KeptRows or None
+    rows : CachedRows or None
         None: it has no cache, or cannot be told from another one, which a warning says.
     """
     folder = None if extractor.memory is None else FeatureCache(extractor.memory).folder
     if folder is None:
         return None
     try:
-        return KeptRows(folder / state_digest(extractor, leave_out), width)
+        return CachedRows(folder / state_digest(extractor, leave_out), width)
     except Unidentifiable as error:
         warnings.warn(f"features are not cached: {error}", stacklevel=6)
         return None

@@ -1,4 +1,4 @@
-"""Walk clips through rooms 2 to 5: batches, front-end, network, pooling."""
+"""Run clips through stages 2 to 5: batches, front-end, network, pooling."""
 
 import copy
 import warnings
@@ -14,7 +14,7 @@ from .. import pooling
 from ..audio import ClipError
 from ..batching import Batch, batches
 from .device import resolve_device
-from .walk import TooLong
+from .forward import TooLong
 
 __all__ = ["Run", "extract", "moments"]
 
@@ -23,7 +23,7 @@ _SHARDS_PER_JOB = 4  # smaller shards even out the load and let the progress bar
 
 @dataclass(frozen=True)
 class Run:
-    """How to run a walk: the parameters that change no feature.
+    """How to run a forward pass: the parameters that change no feature.
 
     Parameters
     ----------
@@ -71,71 +71,75 @@ class Part(NamedTuple):
     failures: list
 
 
-def extract(walk, clips, run, kept=None):
+def extract(forward, clips, run, kept=None):
     """Features of all clips.
 
     Parameters
     ----------
-    walk : Walk
-        The rooms.
+    forward : ForwardPass
+        The stages.
     clips : Clips
         The clips.
     run : Run
         How to run.
-    kept : KeptRows or None
+    kept : CachedRows or None
         Features worked out earlier, and the place for those worked out now.
 
     Returns
     -------
     features : ndarray of shape (n_clips, n_features), float32
-        Or, if the walk does not pool, a list of arrays of shape (n_frames_i, n_channels).
+        Or, if the forward pass does not pool, a list of arrays of shape (n_frames_i, n_channels).
         A skipped clip has NaN, or no frame.
     """
-    if len(clips) == 1 and walk.pooling and kept is None and not run.verbose:
-        features = _alone(walk, clips, run)
+    if len(clips) == 1 and forward.pooling and kept is None and not run.verbose:
+        features = _alone(forward, clips, run)
         if features is not None:
             return features
-    if walk.pooling:
-        features = np.empty((len(clips), walk.width), dtype=np.float32)
+    if forward.pooling:
+        features = np.empty((len(clips), forward.width), dtype=np.float32)
     else:
-        features = [np.empty((0, walk.width), dtype=np.float32)] * len(clips)
+        features = [np.empty((0, forward.width), dtype=np.float32)] * len(clips)
     failures, short, skipped = [], {}, np.ones(len(clips), dtype=bool)
     with _progress_bar(len(clips), run.verbose) as bar:
         samples = 0
-        for part in _parts(walk, clips, run) if kept is None else _with(kept, walk, clips, run):
+        for part in (
+            _parts(forward, clips, run) if kept is None else _with(kept, forward, clips, run)
+        ):
             for i, values, length in zip(part.index, part.values, part.lengths, strict=True):
                 features[i], skipped[i] = values, False
                 samples += length
-                if length < walk.min_samples:
+                if length < forward.min_samples:
                     short[i] = length
             failures += part.failures
             if bar is not None:
                 bar.update(len(part.index) + len(part.failures))
-                _show_audio(bar, samples / walk.sample_rate)
-    if walk.pooling:
+                _show_audio(bar, samples / forward.sample_rate)
+    if forward.pooling:
         features[skipped] = np.nan
-    _warn_short(clips, short, walk.min_samples, walk.sample_rate)
+    _warn_short(clips, short, forward.min_samples, forward.sample_rate)
     _warn_skipped(failures, len(clips))
     return features
 
 
-def _alone(walk, clips, run):
+def _alone(forward, clips, run):
     """Features (1, D) of one clip, for which somebody may be waiting, by the shortest way.
 
     None if there is anything to be told of it; the way of many clips does that.
     """
     with suppress(ClipError, TooLong, torch.OutOfMemoryError):
         wave, device = clips[0], resolve_device(run.device)
-        if len(wave) >= walk.min_samples:
+        if len(wave) >= forward.min_samples:
             batch = torch.from_numpy(np.require(wave, requirements=["C", "W"]))[None].to(device)
-            max_samples = walk.max_samples(run.batch_size, device)
-            features = walk.to(device)(batch, torch.tensor([len(wave)]), max_samples).cpu().numpy()
+            max_samples = forward.max_samples(run.batch_size, device)
+            features = (
+                forward.to(device)(batch, torch.tensor([len(wave)]), max_samples).cpu().numpy()
+            )
             if np.isfinite(features).all():
                 return features
     return None
 
 
-def _with(kept, walk, clips, run):
+def _with(kept, forward, clips, run):
     """Parts of the result: the rows that are kept first, then the others, kept from now on."""
     missing, identities, found = [], [], Part([], [], [], [])
     for i, identity, row in kept.find(clips):
@@ -150,23 +154,25 @@ def _with(kept, walk, clips, run):
     if not missing:
         return
     remaining = clips.take(missing)
-    for part in _parts(walk, remaining, run):
+    for part in _parts(forward, remaining, run):
         for i, values, length in zip(part.index, part.values, part.lengths, strict=True):
             kept.keep(remaining, i, identities[i], values, length)
         yield part._replace(index=[missing[i] for i in part.index])
 
 
-def _parts(walk, clips, run):
+def _parts(forward, clips, run):
     """Parts of the result as they come, from this process or from joblib's."""
     n_jobs = 1 if len(clips) == 1 else min(joblib.effective_n_jobs(run.n_jobs), len(clips))
     if n_jobs == 1:
-        yield from _run_shard(walk, clips, run)
+        yield from _run_shard(forward, clips, run)
         return
-    if walk.at[0].type != "cpu":
-        walk = copy.deepcopy(walk).to(torch.device("cpu"))  # each worker has a device of its own
+    if forward.at[0].type != "cpu":
+        forward = copy.deepcopy(forward).to(
+            torch.device("cpu")
+        )  # each worker has a device of its own
     shards = np.array_split(np.arange(len(clips)), min(len(clips), n_jobs * _SHARDS_PER_JOB))
     jobs = (
-        joblib.delayed(_run_shard_there)(walk, clips.take(shard), run, number)
+        joblib.delayed(_run_shard_there)(forward, clips.take(shard), run, number)
         for number, shard in enumerate(shards)
     )
     # those of multiprocessing and Ray hand nothing out before the end
@@ -178,23 +184,23 @@ def _parts(walk, clips, run):
             yield part._replace(index=[shard[i] for i in part.index])
 
 
-def _run_shard_there(walk, clips, run, number):
-    return list(_run_shard(walk, clips, run, number))
+def _run_shard_there(forward, clips, run, number):
+    return list(_run_shard(forward, clips, run, number))
 
 
-def _run_shard(walk, clips, run, number=0):
-    """Walk the clips of one shard in this process."""
+def _run_shard(forward, clips, run, number=0):
+    """Run the clips of one shard in this process."""
     device = resolve_device(run.device, number)
-    walk.to(device)
-    max_samples = walk.max_samples(run.batch_size, device)
+    forward.to(device)
+    max_samples = forward.max_samples(run.batch_size, device)
     failures, seen = run.new_failures(), 0
-    ragged = walk.network.handles_lengths
+    ragged = forward.network.handles_lengths
     for whole in batches(clips, max_samples, ragged=ragged, failures=failures):
         waiting = [whole]
         while waiting:
             batch = waiting.pop()
             try:
-                values = _walked(walk, batch, max_samples, device)
+                values = _run_batch(forward, batch, max_samples, device)
             except TooLong as error:  # such a clip is alone in its batch
                 (i,) = batch.index
                 _fail(ClipError(clips.rows[i], clips.name(i), str(error)), failures)
@@ -208,11 +214,11 @@ def _run_shard(walk, clips, run, number=0):
     yield Part([], [], [], [] if failures is None else failures[seen:])
 
 
-def _walked(walk, batch, max_samples, device):
+def _run_batch(forward, batch, max_samples, device):
     """Values of each clip of a batch; None if the GPU has no memory for so many at once."""
     with suppress(torch.OutOfMemoryError):
-        values = walk(batch.wave.to(device), batch.lengths, max_samples)
-        if walk.pooling:
+        values = forward(batch.wave.to(device), batch.lengths, max_samples)
+        if forward.pooling:
             return [*values.cpu().numpy()]
         frames, n_frames = values[0].cpu().numpy(), values[1].tolist()
         # copies: views would keep whole batches, padding included, alive
@@ -226,12 +232,12 @@ def _walked(walk, batch, max_samples, device):
         )
         return None
     shorter = min(max_samples, batch.wave.shape[1]) // 2
-    if walk.network.halo is None or shorter < walk.sample_rate:
+    if forward.network.halo is None or shorter < forward.sample_rate:
         raise TooLong(
             f"does not fit into the memory of device {device}; pass window_seconds, where the "
             "extractor has it, or device='cpu'"
         )
-    return _walked(walk, batch, shorter, device)
+    return _run_batch(forward, batch, shorter, device)
 
 
 def _halves(batch):
@@ -288,12 +294,12 @@ def _warn_skipped(failures, n_clips):
         warnings.warn(f"skipped {len(failures)} of {n_clips} clips:\n{listed}", stacklevel=4)
 
 
-def moments(walk, clips, run):
+def moments(forward, clips, run):
     """Mean and standard deviation of each channel of the front-end over all clips.
 
     Parameters
     ----------
-    walk : Walk
+    forward : ForwardPass
         Its front-end is run.
     clips : Clips
         The clips.
@@ -313,10 +319,10 @@ def moments(walk, clips, run):
     device = resolve_device(run.device)
     # one accumulator for the whole set, each clip a tile of it
     sink, failures = pooling.Accumulator(("mean", "std")), run.new_failures()
-    max_samples = walk.max_samples(run.batch_size, device)
+    max_samples = forward.max_samples(run.batch_size, device)
     with torch.inference_mode():
         for wave, lengths, index in batches(clips, max_samples, ragged=True, failures=failures):
-            x, steps = walk.frontend.to(device)(wave.to(device), lengths)
+            x, steps = forward.frontend.to(device)(wave.to(device), lengths)
             inputs = [clip[:, :n].cpu().numpy() for clip, n in zip(x, steps.tolist(), strict=True)]
             for clip in _finite(clips, index, inputs, lengths.tolist(), failures)[1]:
                 sink.append(torch.from_numpy(clip)[None])

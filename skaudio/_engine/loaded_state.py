@@ -76,7 +76,7 @@ def check_state(estimator):
     if isinstance(estimator, BaseAudioTransformer):
         _check_extractor(estimator)
     else:
-        estimator._check_parameters()
+        estimator._validate_parameters()
     wanted = {name: f"{kind} {shape}" for name, (kind, shape) in estimator._learnt_arrays().items()}
     if hasattr(estimator, "n_features_in_"):
         check_number("n_features_in_", estimator.n_features_in_, 1)
@@ -89,9 +89,9 @@ def check_state(estimator):
 
 
 def _check_extractor(extractor):
-    extractor._check_running_parameters()
+    extractor._validate_running_parameters()
     check_number("sample_rate", extractor.sample_rate, 1)
-    extractor._check_parameters()
+    extractor._validate_parameters()
     network = extractor._network(None)  # its weights take no memory until they are touched
     weights = getattr(extractor, "weights_", {})
     wanted = [(name, f"float32 {tuple(p.shape)}") for name, p in network.state_dict().items()]

@@ -19,7 +19,7 @@ _PLAIN = (int, float, complex, str, bytes, bool, type(None))
 class _Entry(NamedTuple):
     extractor: weakref.ref
     state: object
-    walk: object
+    forward: object
     n_bytes: int
 
 
@@ -44,7 +44,7 @@ def remembered(extractor, build, leave_out):
 
     Returns
     -------
-    walk : Walk
+    forward : ForwardPass
         Shared by all threads: run it, change nothing.
     """
     key, left_out = id(extractor), leave_out | DECIDES_NOTHING
@@ -54,19 +54,19 @@ def remembered(extractor, build, leave_out):
         if entry:
             _entries.move_to_end(key)
     if entry and entry.extractor() is extractor and _same(state, entry.state):
-        return entry.walk
+        return entry.forward
     try:
         state = _noted(state)
     except TypeError:
         return build()
-    walk = build()
+    forward = build()
     with _lock:
         reference = weakref.ref(extractor, lambda dead: _forget(key, dead))
         _entries.pop(key, None)
-        _entries[key] = _Entry(reference, state, walk, walk.n_bytes)
+        _entries[key] = _Entry(reference, state, forward, forward.n_bytes)
         while len(_entries) > 1 and sum(e.n_bytes for e in _entries.values()) > _MOST_BYTES:
             _entries.popitem(last=False)
-    return walk
+    return forward
 
 
 def _forget(key, dead):

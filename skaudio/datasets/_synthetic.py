@@ -156,7 +156,7 @@ def make_sounds(
     >>> set(sounds.groups[train]) & set(sounds.groups[test])
     set()
     """
-    _check_parameters(n_samples, sample_rate, min_seconds, max_seconds, snr)
+    _validate_parameters(n_samples, sample_rate, min_seconds, max_seconds, snr)
     rng = _generator(random_state)
     names = sorted(_INSTRUMENTS)
     number = np.arange(n_samples)
@@ -198,7 +198,7 @@ def make_sounds(
     )
 
 
-def _check_parameters(n_samples, sample_rate, min_seconds, max_seconds, snr):
+def _validate_parameters(n_samples, sample_rate, min_seconds, max_seconds, snr):
     """Raise ValueError for values that make no sounds."""
     smallest = 2 * len(_INSTRUMENTS)
     if not isinstance(n_samples, Integral) or n_samples < smallest:

@@ -132,7 +132,7 @@ class MFCCTransformer(BaseAudioTransformer):
         self.on_error = on_error
 
     @classmethod
-    def _check_params(cls):
+    def _get_test_params(cls):
         """Variants for the common tests."""
         small = {"n_mfcc": 5, "n_fft": 256, "hop_length": 64, "n_mels": 16}
         return [
@@ -143,7 +143,7 @@ class MFCCTransformer(BaseAudioTransformer):
             {**small, "pooling": ["max", "mean_std", "dct6"], "fmin": 100.0, "fmax": 4000.0},
         ]
 
-    def _check_parameters(self):
+    def _validate_parameters(self):
         check_mel_parameters(self)
         check_number("n_mfcc", self.n_mfcc, 1, self.n_mels)
         check_number("n_deltas", self.n_deltas, 0)

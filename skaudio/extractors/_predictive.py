@@ -142,7 +142,7 @@ class _PredictiveTransformer(BaseAudioTransformer):
             return None if self.pretrained is None else 0
         return self.max_epochs
 
-    def _check_parameters(self):
+    def _validate_parameters(self):
         check_choice("size", self.size, wav2vec.SIZES)
         check_choice("objective", self.objective, OBJECTIVES)
         check_choice("precision", self.precision, ("float32", "bfloat16"))
@@ -271,7 +271,7 @@ class _PredictiveTransformer(BaseAudioTransformer):
             arguments["quantizer"] = vq.new_quantizer(dim=width, **quantizer)
         network = wav2vec.Wav2Vec(**arguments, keep=keep)
         if generator is not None:
-            network.draw(generator)
+            network.initialise(generator)
         return network
 
     def _min_samples(self):

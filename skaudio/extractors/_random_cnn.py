@@ -2,7 +2,7 @@
 
 from .. import frontends
 from .._engine.extract import moments
-from .._engine.walk import Walk
+from .._engine.forward import ForwardPass
 from ..base import BaseAudioTransformer
 from ..networks import frame_level, layers, sample_level, single_layer, timbral_temporal, vgg
 from ..utils.validation import check_choice, check_number, check_whole
@@ -273,7 +273,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
         return cls(design, **{**settings, **params})
 
     @classmethod
-    def _check_params(cls):
+    def _get_test_params(cls):
         """Variants for the common tests."""
         mel = {"n_fft": 256, "hop_length": 64, "n_mels": 16, "n_filters": 4}
         # five blocks of VGG see far: narrow pooling leaves room for tiles in a short clip
@@ -302,7 +302,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
             {**wave, "design": "frame_level_many", "pooling": "mean_max", "layers": [1, -1]},
         ]
 
-    def _check_parameters(self):
+    def _validate_parameters(self):
         check_choice("design", self.design, DESIGNS)
         check_choice("normalize", self.normalize, (None, "clip", "dataset"))
         check_choice("short", self.short, ("repeat", "zero"))
@@ -320,11 +320,11 @@ class RandomCNNTransformer(BaseAudioTransformer):
         check_whole("temporal_kernels", self.temporal_kernels, (4,))
         if self.design == "single" and self.kernel[1] > self.n_mels:
             raise ValueError(f"kernel={self.kernel} is taller than the {self.n_mels} mel bands")
-        self._kept_layers()
+        self._layer_indices()
         shortest = self._min_steps()
         check_number("fixed_length", self.fixed_length, shortest, none=True)
 
-    def _kept_layers(self):
+    def _layer_indices(self):
         """The layers parameter as a list of positions."""
         n_maps = DESIGNS[self.design][0]
         if self.layers is None:
@@ -350,8 +350,10 @@ class RandomCNNTransformer(BaseAudioTransformer):
         for name in ("input_mean_", "input_scale_"):
             vars(self).pop(name, None)  # of an earlier fit
         if self.learns_from_clips:
-            walk = Walk(frontends.Chain(self._input()), self._network(None), None, self.sample_rate)
-            self.input_mean_, self.input_scale_ = moments(walk, clips, run)
+            forward = ForwardPass(
+                frontends.Chain(self._input()), self._network(None), None, self.sample_rate
+            )
+            self.input_mean_, self.input_scale_ = moments(forward, clips, run)
 
     def _learnt_arrays(self):
         n_channels = 1 if self.design in WAVEFORM_DESIGNS else self.n_mels
@@ -376,7 +378,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
 
     def _network(self, generator):
         n_filters = DESIGNS[self.design][1] if self.n_filters is None else self.n_filters
-        keep = self._kept_layers()
+        keep = self._layer_indices()
         if self.design == "vgg":
             network = vgg.VGG(n_filters, self.n_mels, self.pools, keep, self.n_bands)
         elif self.design == "single":
@@ -393,7 +395,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
             kernels = frame_level.MANY_KERNELS if many else frame_level.SINGLE_KERNEL
             network = frame_level.FrameLevel(n_filters, kernels, keep, self.reference)
         if generator is not None:
-            layers.draw(network, generator)
+            layers.initialise(network, generator)
         return network
 
     def _min_steps(self):

@@ -236,7 +236,7 @@ class VQTransformer(_PredictiveTransformer):
         self.on_error = on_error
 
     @classmethod
-    def _check_params(cls):
+    def _get_test_params(cls):
         """Variants for the common tests."""
         small = {
             "encoder_layers": ((4, 10, 5), (4, 8, 4)),
@@ -299,11 +299,11 @@ class VQTransformer(_PredictiveTransformer):
             From 0 to ``n_codes - 1`` in each group; without any frame for skipped clips.
         """
         check_is_fitted(self)
-        self._check_running_parameters()
+        self._validate_running_parameters()
         clips = self._as_clips(X, reset=False)
         network = weights.load(self._new_network(None, ("codes",)).eval(), self.weights_)
-        walk = self._walk_through(network, None)
-        frames = extract(walk, clips, self._run())
+        forward = self._forward_pass_of(network, None)
+        frames = extract(forward, clips, self._run())
         return [codes.astype(np.int64) for codes in frames]
 
     def get_feature_names_out(self, input_features=None):
@@ -332,8 +332,8 @@ class VQTransformer(_PredictiveTransformer):
             words = [f"{first} {second}" for first in words for second in words]
         return np.array(words, dtype=object)
 
-    def _check_parameters(self):
-        super()._check_parameters()
+    def _validate_parameters(self):
+        super()._validate_parameters()
         check_choice("quantizer", self.quantizer, (*QUANTIZERS, None))
         check_choice("output", self.output, (*KEPT, *BAGS))
         check_choice("joint", self.joint, (True, False))

@@ -195,7 +195,7 @@ class Wav2VecTransformer(_PredictiveTransformer):
         self.on_error = on_error
 
     @classmethod
-    def _check_params(cls):
+    def _get_test_params(cls):
         """Variants for the common tests."""
         small = {
             "encoder_layers": ((4, 10, 5), (4, 8, 4)),
@@ -212,8 +212,8 @@ class Wav2VecTransformer(_PredictiveTransformer):
             {**small, "layer": 1, "window_seconds": 0.2, "max_epochs": 0},
         ]
 
-    def _check_parameters(self):
-        super()._check_parameters()
+    def _validate_parameters(self):
+        super()._validate_parameters()
         check_choice("features", self.features, FEATURES)
         check_number("layer", self.layer, 1, none=True)
 

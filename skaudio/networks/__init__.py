@@ -1,1 +1,6 @@
-"""Room 4: the architectures, torch only. Modules ``(x, lengths) -> [(x_l, lengths_l), ...]``."""
+"""Stage 4: the architectures, torch only. Modules ``(x, lengths) -> [(x_l, lengths_l), ...]``."""
+
+from ._network import Network
+from .layers import Map
+
+__all__ = ["Map", "Network"]

@@ -79,7 +79,7 @@ class Quantizer(nn.Module):
         self.n_tables, self.width = 1 if shared else n_groups, dim // n_groups
 
     @torch.no_grad()
-    def draw(self, generator):
+    def initialise(self, generator):
         """Fill the weights as the published code starts them, and forget what was learnt.
 
         Parameters
@@ -202,7 +202,7 @@ def _look_up(table, codes):
     return table.expand(-1, len(groups), -1)[codes, groups]
 
 
-def _draw_uniform(parameter, fan_in, generator):
+def _initialise_uniform(parameter, fan_in, generator):
     """As torch draws by default."""
     bound = 1 / math.sqrt(fan_in)
     parameter.uniform_(-bound, bound, generator=generator)

@@ -41,7 +41,7 @@ class ImageConv(nn.Conv2d):
     """2-D convolution, channels last in memory."""
 
     def reset_parameters(self):
-        """Lay the kernels out; `draw` or stored weights will fill them."""
+        """Lay the kernels out; `initialise` or stored weights will fill them."""
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x):
@@ -57,7 +57,7 @@ class TimeConv(nn.Conv1d):
     """
 
     def reset_parameters(self):
-        """Lay the kernels out; `draw` or stored weights will fill them."""
+        """Lay the kernels out; `initialise` or stored weights will fill them."""
         n_out, n_in, kernel = self.weight.shape
         self.weight = nn.Parameter(torch.empty(n_out, kernel, n_in).transpose(1, 2))
 
@@ -130,7 +130,7 @@ def _like_image(x):
 
 
 def new_conv(n_in, n_out, kernel, **options):
-    """Convolution layer with undrawn weights; no random generator is touched.
+    """Convolution layer with uninitialised weights; no random generator is touched.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def new_conv(n_in, n_out, kernel, **options):
     Returns
     -------
     conv : TimeConv or ImageConv
-        To be filled by `draw`, or with stored weights.
+        To be filled by `initialise`, or with stored weights.
     """
     layer = TimeConv if isinstance(kernel, int) else ImageConv
     return layer(n_in, n_out, kernel, **options)

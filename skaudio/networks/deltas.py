@@ -5,8 +5,8 @@ from math import factorial
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
+from ._network import Network
 from .layers import Map
 
 __all__ = ["Deltas"]
@@ -14,7 +14,7 @@ __all__ = ["Deltas"]
 WIDTH = 9  # frames of the Savitzky-Golay window, librosa's default
 
 
-class Deltas(nn.Module):
+class Deltas(Network):
     """The features and their differences of order 1 to n_deltas.
 
     Shape: (B, C, T) -> (B, C, T_k) for k = 0 ... n_deltas. "difference" takes plain differences

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ..frontends import mask
+from ._network import Network
 from .convolutions import join_channels, max_pool, new_conv, pooled_lengths
 from .layers import Map, halo_of, numbered, rectified
 
@@ -17,7 +18,7 @@ SINGLE_KERNEL = (512,)
 MANY_KERNELS = (512, 256, 128, 64, 32)
 
 
-class FrameLevel(nn.Module):
+class FrameLevel(Network):
     """Front-end of strided convolutions, back-end of three convolutions 7 with two shortcuts.
 
     Shape: (B, 1, T) -> (B, n_filters, T_l) for each kept layer. With one kernel the front-end
@@ -71,7 +72,7 @@ class FrameLevel(nn.Module):
         every = [*[front] * len(self.front), first, first, pooled_lengths(first, 2)]
         return [every[layer] for layer in self.keep]
 
-    def lead(self, n_steps):
+    def frame_offset(self, n_steps):
         """Samples by which frames lie later than their `Map` says.
 
         Parameters
@@ -81,7 +82,7 @@ class FrameLevel(nn.Module):
 
         Returns
         -------
-        lead : int
+        frame_offset : int
             "Same" padding hangs on the length: the maps state the most there can be on the
             left, the multiple of the stride has the least.
         """

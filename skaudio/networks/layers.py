@@ -1,4 +1,4 @@
-"""What the networks share: the description of a map, draws, length-aware layers.
+"""What the networks share: the description of a map, initial weights, length-aware layers.
 
 A network is a module called as ``network(x, lengths)`` with x (B, C, T) that returns one
 ``(x_l, lengths_l)`` per kept layer, x_l of shape (B, C_l, T_l); lengths are on the processor,
@@ -30,14 +30,14 @@ from .convolutions import channels_last
 __all__ = [
     "ACTIVATIONS",
     "Map",
-    "draw",
     "halo_of",
+    "initialise",
     "masked_group_norm",
     "numbered",
     "rectified",
 ]
 
-_SMALL = 1 << 20  # weights of a network that is remembered once it is drawn
+_SMALL = 1 << 20  # weights of a network that is remembered once it is initialised
 
 
 def _relu(x):
@@ -130,15 +130,15 @@ def numbered(n):
     return tuple(str(i) for i in range(n))
 
 
-class Undrawn:
-    """Makes a layer of torch leave its weights undrawn, and the random generators alone."""
+class Uninitialised:
+    """Makes a layer of torch leave its weights uninitialised, and the random generators alone."""
 
     def reset_parameters(self):
-        """`draw` or stored weights will fill them."""
+        """`initialise` or stored weights will fill them."""
 
 
 @torch.no_grad()
-def draw(network, generator):
+def initialise(network, generator):
     """Fill a network in the manner of Pons & Serra: zero biases, fan-in scaled kernels.
 
     w = s x, s = sqrt(1.3 * 2 / fan_in), x normal, drawn again where |x| > 2: TensorFlow 1's
@@ -147,22 +147,22 @@ def draw(network, generator):
     Parameters
     ----------
     network : Module
-        Its kernels are drawn in the order of their registration.
+        Its kernels are filled in the order of their registration.
     generator : torch.Generator
         Source of all randomness, on the CPU.
     """
     parameters = list(network.parameters())
     shapes = tuple(tuple(parameter.shape) for parameter in parameters)
-    # a search draws the same small network for every setting and fold
+    # a search initialises the same small network for every setting and fold
     small = sum(parameter.numel() for parameter in parameters) <= _SMALL
-    drawn = _remembered if small else _drawn
-    tensors, state = drawn(shapes, generator.get_state().numpy().tobytes())
+    initialised = _remembered if small else _initialised
+    tensors, state = initialised(shapes, generator.get_state().numpy().tobytes())
     for parameter, tensor in zip(parameters, tensors, strict=True):
         parameter.copy_(tensor)
     generator.set_state(state)
 
 
-def _drawn(shapes, state):
+def _initialised(shapes, state):
     """Tensors of these shapes from a generator in this state, and its state afterwards."""
     generator = torch.Generator()
     generator.set_state(torch.frombuffer(bytearray(state), dtype=torch.uint8))
@@ -174,7 +174,7 @@ def _drawn(shapes, state):
     return tensors, generator.get_state()
 
 
-_remembered = lru_cache(maxsize=4)(_drawn)
+_remembered = lru_cache(maxsize=4)(_initialised)
 
 
 def rectified(x, lengths):

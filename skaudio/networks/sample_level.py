@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ._network import Network
 from .convolutions import max_pool, new_conv, pooled_lengths
 from .layers import Map, halo_of, numbered, rectified
 
@@ -12,7 +13,7 @@ __all__ = ["SampleLevel"]
 _PIECE = 1 << 21  # numbers of a map worked out at a time: 8 MB, which a processor keeps near
 
 
-class SampleLevel(nn.Module):
+class SampleLevel(Network):
     """Strided convolution 3/3, then blocks of [convolution 3 "same", max-pooling 3, ReLU].
 
     Shape: (B, 1, T) -> (B, n_filters, T / 3^l) for each kept layer l = 1 ... 7, rounded down

@@ -1,15 +1,15 @@
 """One layer of tall filters over a spectrogram (Pons & Serra's 7 x 96 and 7 x 86)."""
 
 import torch.nn.functional as F
-from torch import nn
 
+from ._network import Network
 from .convolutions import conv_band_max, new_conv
 from .layers import Map, numbered
 
 __all__ = ["SingleLayer"]
 
 
-class SingleLayer(nn.Module):
+class SingleLayer(Network):
     """Convolution, maximum over the places the filter can take in frequency, ReLU.
 
     Shape: (B, F, T) -> (B, n_filters, T - kernel[0] + 1).

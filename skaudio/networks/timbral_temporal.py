@@ -7,6 +7,7 @@ Pons & Serra (arXiv:1805.00237).
 import torch.nn.functional as F
 from torch import nn
 
+from ._network import Network
 from .convolutions import conv_band_max, join_channels, new_conv
 from .layers import Map, halo_of
 
@@ -17,7 +18,7 @@ TIMBRAL_WIDTHS = (7, 3, 1)  # frames; with n, 2n, 4n filters
 TIMBRAL_HEIGHTS = (0.9, 0.4)  # of the mel bands
 
 
-class TimbralTemporal(nn.Module):
+class TimbralTemporal(Network):
     """Six filter shapes across frequency, four filter lengths over time, or both.
 
     Timbral block: maximum over frequency of each filter. Temporal block: filters over the mean

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..frontends import mask
+from ._network import Network
 from .convolutions import as_image, conv_max_pool, new_conv, pooled_lengths
 from .layers import Map, halo_of, numbered
 
@@ -15,7 +16,7 @@ __all__ = ["VGG"]
 PAPER_POOLS = ((4, 2), (4, 3), (5, 2), (4, 2), (4, 4))
 
 
-class VGG(nn.Module):
+class VGG(Network):
     """Blocks of [3 x 3 convolution, max-pooling, ELU]; every block's map is averaged over mel.
 
     Shape: (B, F, T) -> (B, n_filters * b_l, T / (p_1 ... p_l)) for each kept block l, rounded

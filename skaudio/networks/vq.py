@@ -19,7 +19,7 @@ from ._quantizer import (
     Quantized,
     Quantizer,
     _clips,
-    _draw_uniform,
+    _initialise_uniform,
     _look_up,
     _maps,
     _nearest,
@@ -29,7 +29,7 @@ from ._quantizer import (
     perplexity,
 )
 from .ema import EMAQuantizer
-from .layers import ACTIVATIONS, Undrawn, masked_group_norm
+from .layers import ACTIVATIONS, Uninitialised, masked_group_norm
 
 __all__ = [
     "EMAQuantizer",
@@ -57,7 +57,7 @@ def new_quantizer(kind, dim, n_codes, n_groups, **options):
     Returns
     -------
     quantizer : GumbelQuantizer, KMeansQuantizer or EMAQuantizer
-        With undrawn weights.
+        With uninitialised weights.
     """
     kinds = {"gumbel": GumbelQuantizer, "kmeans": KMeansQuantizer, "ema": EMAQuantizer}
     return kinds[kind](dim, n_codes, n_groups, **options)
@@ -118,11 +118,11 @@ def joint_codes(codes, n_codes):
 _SPREAD = 5.0  # standard deviation of logits
 
 
-class _Linear(Undrawn, nn.Linear):
+class _Linear(Uninitialised, nn.Linear):
     """Matrix and bias."""
 
 
-class _GroupedConv(Undrawn, nn.Conv1d):
+class _GroupedConv(Uninitialised, nn.Conv1d):
     """Convolution, each group of channels by itself."""
 
 
@@ -169,7 +169,7 @@ class GumbelQuantizer(Quantizer):
         else:
             for layer in self.projection:
                 for parameter in layer.parameters():
-                    _draw_uniform(parameter, layer.in_features, generator)
+                    _initialise_uniform(parameter, layer.in_features, generator)
         self.table.uniform_(generator=generator)
 
     def forward(self, z, lengths=None, *, temperature=2.0, generator=None):
@@ -252,7 +252,7 @@ class KMeansQuantizer(Quantizer):
 
     def _fill(self, generator):
         if self.projection is not None:
-            _draw_uniform(self.projection.weight, self.width, generator)
+            _initialise_uniform(self.projection.weight, self.width, generator)
             self.norm.reset_parameters()
         self.table.normal_(std=0.01, generator=generator)
 

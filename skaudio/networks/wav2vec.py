@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ._network import Network
 from .contrastive import contrastive_loss
 from .convolutions import new_conv
-from .layers import ACTIVATIONS, Map, Undrawn, masked_group_norm, numbered
+from .layers import ACTIVATIONS, Map, Uninitialised, masked_group_norm, numbered
 
 __all__ = ["SIZES", "Wav2Vec", "contrastive_loss", "receptive_field"]
 
@@ -101,11 +102,11 @@ def _conv_lengths(lengths, conv):
     return ((lengths - conv.kernel_size[0]).div(conv.stride[0], rounding_mode="floor") + 1).clamp(0)
 
 
-class _GRU(Undrawn, nn.GRU):
+class _GRU(Uninitialised, nn.GRU):
     """Recurrent aggregator."""
 
 
-class Wav2Vec(nn.Module):
+class Wav2Vec(Network):
     """Encoder, aggregator and prediction head.
 
     Shape: (B, 1, T) -> (B, C, T') for each kept layer; T' is T after every encoder layer's
@@ -216,20 +217,22 @@ class Wav2Vec(nn.Module):
             width / math.prod(s for _, _, s in encoder_layers[: i + 1])
             for i, (width, _, _) in enumerate(encoder_layers)
         )
-        self.spelt = keep[0] if keep[0] in ("codes", "one_hot") else None
-        self.places = [{"z": 0, "c": len(maps) - 1, self.spelt: 0}.get(name, name) for name in keep]
-        self.maps = [maps[place] for place in self.places]
-        if self.spelt:
-            self.maps = [replace(self.maps[0], name="", channels=self._spelt_channels())]
+        self.code_output = keep[0] if keep[0] in ("codes", "one_hot") else None
+        self.layer_indices = [
+            {"z": 0, "c": len(maps) - 1, self.code_output: 0}.get(name, name) for name in keep
+        ]
+        self.maps = [maps[i] for i in self.layer_indices]
+        if self.code_output:
+            self.maps = [replace(self.maps[0], name="", channels=self._code_channels())]
 
-    def _spelt_channels(self):
+    def _code_channels(self):
         n_groups, n_codes = self.quantizer.n_groups, self.quantizer.n_codes
-        if self.spelt == "codes":
+        if self.code_output == "codes":
             return tuple(f"group{g}" for g in range(n_groups))
         return tuple(f"group{g}_code{v}" for g in range(n_groups) for v in range(n_codes))
 
     @torch.no_grad()
-    def draw(self, generator):
+    def initialise(self, generator):
         """Fill the network as torch does by default: uniform within 1 / sqrt(fan_in).
 
         Parameters
@@ -247,7 +250,7 @@ class Wav2Vec(nn.Module):
                 # in the order of the axes, however the kernels lie in memory
                 p.copy_(torch.empty(p.shape).uniform_(-bound, bound, generator=generator))
         if self.quantizer is not None:
-            self.quantizer.draw(generator)
+            self.quantizer.initialise(generator)
 
     def _fan_in(self, name):
         """Inputs of a unit, which bound the weights and biases of its layer."""
@@ -261,7 +264,7 @@ class Wav2Vec(nn.Module):
     def output_lengths(self, lengths):
         for block in self.encoder:
             lengths = _conv_lengths(lengths, block.conv)
-        return [lengths] * len(self.places)
+        return [lengths] * len(self.layer_indices)
 
     def encode(self, wave, lengths):
         """Frames of waves.
@@ -333,15 +336,15 @@ class Wav2Vec(nn.Module):
 
     def forward(self, x, lengths):
         z, lengths = self.encode(x, lengths)
-        if self.spelt:
+        if self.code_output:
             codes = self.quantizer.encode(z, lengths)
-            if self.spelt == "one_hot":
+            if self.code_output == "one_hot":
                 codes = F.one_hot(codes, self.quantizer.n_codes).flatten(2)
             return [(codes.transpose(1, 2).float(), lengths)]
         if self.quantizer is not None:
             z = self.quantizer(z, lengths).z
-        every = [z, *(self.aggregate(z, lengths) if max(self.places) else ())]
-        return [(every[place], lengths) for place in self.places]
+        every = [z, *(self.aggregate(z, lengths) if max(self.layer_indices) else ())]
+        return [(every[i], lengths) for i in self.layer_indices]
 
 
 def receptive_field(layers):

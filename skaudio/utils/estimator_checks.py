@@ -122,7 +122,7 @@ def check_audio_estimator(estimator):
 def check_instances():
     """Make cheap instances of all extractors, in all variants worth a test.
 
-    An extractor names its variants in a class method ``_check_params()``, a list of dicts of
+    An extractor names its variants in a class method ``_get_test_params()``, a list of dicts of
     constructor parameters. One that names none is made with its defaults.
 
     Returns
@@ -138,6 +138,6 @@ def check_instances():
     """
     instances = []
     for _, extractor in all_extractors():
-        variants = getattr(extractor, "_check_params", lambda: [{}])()
+        variants = getattr(extractor, "_get_test_params", lambda: [{}])()
         instances += [extractor(**params) for params in variants]
     return instances

@@ -31,8 +31,8 @@ from skaudio import (
     Wav2VecTransformer,
     audio,
 )
-from skaudio._engine import digest, extract, walk
-from skaudio._engine.cache import KeptRows
+from skaudio._engine import digest, extract, forward
+from skaudio._engine.cache import CachedRows
 from skaudio.audio import Clips
 from tests.by_hand import noise
 
@@ -347,7 +347,7 @@ def test_a_full_disk_is_told_once_and_does_no_harm(tmp_path, paths, monkeypatch)
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
-    rows, clips = KeptRows(tmp_path / "state", 3), Clips(noise(100), 16000)
+    rows, clips = CachedRows(tmp_path / "state", 3), Clips(noise(100), 16000)
     ((i, identity, _),) = rows.find(clips)
 
     def interrupt(*args):
@@ -362,7 +362,7 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
 def test_an_interrupted_extraction_keeps_what_is_finished(tmp_path, monkeypatch):
     X = noise(1000, 2000, 3000)
     extractor = mfcc(memory=tmp_path, batch_size=0.05).fit(X)
-    walked, calls = walk.Walk.__call__, []
+    walked, calls = forward.ForwardPass.__call__, []
 
     def interrupted(self, *args):
         calls.append(args)
@@ -370,7 +370,7 @@ def test_an_interrupted_extraction_keeps_what_is_finished(tmp_path, monkeypatch)
             raise KeyboardInterrupt
         return walked(self, *args)
 
-    monkeypatch.setattr(walk.Walk, "__call__", interrupted)
+    monkeypatch.setattr(forward.ForwardPass, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         extractor.transform(X)
     assert len(FeatureCache(tmp_path)) == 2

@@ -6,7 +6,7 @@ import torch
 
 from skaudio import RandomCNNTransformer, VQTransformer, Wav2VecTransformer
 from skaudio._engine.device import resolve_device
-from skaudio._engine.walk import Walk
+from skaudio._engine.forward import ForwardPass
 from skaudio._engine.weights import new_generator
 from skaudio.audio import ClipError
 from skaudio.utils.estimator_checks import check_instances
@@ -64,17 +64,17 @@ ON_META = [e for e in check_instances() if not isinstance(e, VQTransformer)]
 @pytest.mark.parametrize(("sizes", "most"), [((9000, 6000), 1 << 20), ((60_000,), 4000)])
 def test_nothing_stays_behind_on_the_processor(extractor, sizes, most):
     clips = noise(*sizes)  # that share a batch, or one so long that it is taken in parts
-    walk = extractor.fit(clips)._walk(extractor.pooling)
-    if not walk.network.handles_lengths:
+    forward = extractor.fit(clips)._forward_pass(extractor.pooling)
+    if not forward.network.handles_lengths:
         clips = clips[:1]
     lengths = torch.tensor([len(clip) for clip in clips])
     wave = torch.zeros(len(clips), sizes[0])
     for row, clip in zip(wave, clips, strict=True):
         row[: len(clip)] = torch.from_numpy(clip)
-    expected = walk(wave, lengths, most)
-    walk.frontend.to("meta")
-    walk.network.to("meta")
-    found = walk(wave.to("meta"), lengths, most)
+    expected = forward(wave, lengths, most)
+    forward.frontend.to("meta")
+    forward.network.to("meta")
+    found = forward(wave.to("meta"), lengths, most)
     assert found.is_meta and found.shape == expected.shape
 
 
@@ -84,20 +84,20 @@ def test_meta_refuses_what_lies_elsewhere():
 
 
 def test_batches_are_as_large_as_the_gpu_allows(monkeypatch):
-    walk = RandomCNNTransformer(n_filters=8).fit(noise(4000))._walk("mean")
+    forward = RandomCNNTransformer(n_filters=8).fit(noise(4000))._forward_pass("mean")
     free = 1 << 40
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 2 * free))
     gpu = torch.device("cuda", 0)
-    most = walk.max_samples(None, gpu)
-    assert most > 1000 * walk.max_samples(None, torch.device("cpu"))
+    most = forward.max_samples(None, gpu)
+    assert most > 1000 * forward.max_samples(None, torch.device("cpu"))
     free //= 8
-    assert walk.max_samples(None, gpu) == pytest.approx(most / 8, rel=1e-6)
-    assert walk.max_samples(10.0, gpu) == 160_000
+    assert forward.max_samples(None, gpu) == pytest.approx(most / 8, rel=1e-6)
+    assert forward.max_samples(10.0, gpu) == 160_000
 
 
 def crowd(monkeypatch, most):
     """Let a device have no memory for more than so many samples at once."""
-    plain, sizes = Walk._run_network, []
+    plain, sizes = ForwardPass._run_network, []
 
     def checked(self, x, lengths):
         if x.shape[0] * x.shape[-1] * self.frontend.step > most:
@@ -105,7 +105,7 @@ def crowd(monkeypatch, most):
         sizes.append(len(x))
         return plain(self, x, lengths)
 
-    monkeypatch.setattr(Walk, "_run_network", checked)
+    monkeypatch.setattr(ForwardPass, "_run_network", checked)
     return sizes
 
 

@@ -1,4 +1,4 @@
-"""The corridor: whatever the batches, a clip's features stay its own; memory stays flat."""
+"""The engine: whatever the batches, a clip's features stay its own; memory stays flat."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from skaudio import MFCCTransformer, RandomCNNTransformer, frontends, read_audio
-from skaudio._engine import walk
+from skaudio._engine import forward
 
 DESIGNS = [
     "vgg", "single", "timbral_temporal", "sample_level", "frame_level", "frame_level_many"
@@ -93,8 +93,10 @@ def test_tiles_do_not_show(design, pooling, rng, monkeypatch):
     ).fit(clips)
     vectors, frames = cnn.transform(clips), cnn.transform_frames(clips)
     tiled = []
-    plain = walk.Walk._long
-    monkeypatch.setattr(walk.Walk, "_long", lambda self, x, n: tiled.append(x) or plain(self, x, n))
+    plain = forward.ForwardPass._long
+    monkeypatch.setattr(
+        forward.ForwardPass, "_long", lambda self, x, n: tiled.append(x) or plain(self, x, n)
+    )
     cnn.set_params(batch_size=8.0)
     # a quantile may be close to zero, and rounds as the map that it is taken of
     assert_same(cnn.transform(clips), vectors, axis=None if "quantiles" in pooling else 0)
@@ -105,7 +107,7 @@ def test_tiles_do_not_show(design, pooling, rng, monkeypatch):
 
 
 def test_frames_that_cannot_fit_are_refused(rng, monkeypatch):
-    monkeypatch.setattr(walk.os, "sysconf", lambda name: 10)
+    monkeypatch.setattr(forward.os, "sysconf", lambda name: 10)
     clips = [rng.standard_normal(500), rng.standard_normal(30_000)]
     cnn = RandomCNNTransformer(
         "sample_level",
@@ -175,9 +177,9 @@ def test_interruption_leaves_no_thread(clips, monkeypatch, error, method):
 PEAK = """
 import sys
 from skaudio import MFCCTransformer, RandomCNNTransformer, batching
-from skaudio._engine import extract, walk
+from skaudio._engine import extract, forward
 batching._CHUNK_SAMPLES //= 8
-walk._BUDGET //= 8
+forward._BUDGET //= 8
 kind, path, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if kind == "mfcc":
     extractor = MFCCTransformer(sample_rate=8000, n_fft=256, hop_length=1024, n_mels=10, n_mfcc=5)

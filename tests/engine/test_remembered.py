@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 from skaudio import MFCCTransformer, RandomCNNTransformer, Wav2VecTransformer
 from skaudio._engine import remembered as module
-from skaudio._engine.walk import Walk
+from skaudio._engine.forward import ForwardPass
 from skaudio.base import BaseAudioTransformer
 from tests.by_hand import noise
 
@@ -24,13 +24,13 @@ X = noise(3000, 5000)
 @pytest.fixture
 def built(monkeypatch):
     """Extractors whose forward pass was built, one after the other."""
-    calls, build = [], BaseAudioTransformer._walk
+    calls, build = [], BaseAudioTransformer._forward_pass
 
     def counted(self, how):
         calls.append(type(self).__name__)
         return build(self, how)
 
-    monkeypatch.setattr(BaseAudioTransformer, "_walk", counted)
+    monkeypatch.setattr(BaseAudioTransformer, "_forward_pass", counted)
     return calls
 
 
@@ -117,27 +117,27 @@ def test_copies_and_pickles_know_nothing_of_it(built):
 
 
 def test_it_goes_with_the_extractor(monkeypatch):
-    walks, build = [], BaseAudioTransformer._walk
+    passes, build = [], BaseAudioTransformer._forward_pass
 
     def noted(self, how):
-        walk = build(self, how)
-        walks.append(weakref.ref(walk.network))
-        return walk
+        forward = build(self, how)
+        passes.append(weakref.ref(forward.network))
+        return forward
 
-    monkeypatch.setattr(BaseAudioTransformer, "_walk", noted)
+    monkeypatch.setattr(BaseAudioTransformer, "_forward_pass", noted)
     extractor = cnn().fit(X)
     extractor.transform(X)
-    assert walks[0]() is not None
+    assert passes[0]() is not None
     del extractor
     gc.collect()
-    assert walks[0]() is None
+    assert passes[0]() is None
 
 
 def test_memory_is_bounded(monkeypatch, built):
     gc.collect()
     module._entries.clear()
     extractors = [cnn().fit(X) for _ in range(3)]
-    size = extractors[0]._walk(None).n_bytes
+    size = extractors[0]._forward_pass(None).n_bytes
     monkeypatch.setattr(module, "_MOST_BYTES", int(2.5 * size))
     for extractor in extractors:
         extractor.transform(X)
@@ -173,11 +173,11 @@ def test_threads_share_one_extractor():
 
 def test_running_leaves_modules_as_they_are():
     for extractor in (MFCCTransformer(), cnn(), Wav2VecTransformer(max_epochs=0, random_state=0)):
-        walk = extractor.fit(X)._ready(None)
-        modules = [*walk.frontend.modules(), *walk.network.modules()]
+        forward = extractor.fit(X)._ready(None)
+        modules = [*forward.frontend.modules(), *forward.network.modules()]
         before = [{**vars(m)} for m in modules]
         extractor.transform(X)
-        assert extractor._ready(None).network is walk.network
+        assert extractor._ready(None).network is forward.network
         for m, old in zip(modules, before, strict=True):
             assert vars(m).keys() == old.keys() and all(vars(m)[k] is old[k] for k in old)
 
@@ -186,7 +186,7 @@ def test_workers_get_it_from_the_processor(monkeypatch):
     sent = []
     extractor = cnn(n_jobs=2).fit(X)
     extractor._ready(extractor.pooling).at[0] = torch.device("meta")
-    monkeypatch.setattr(Walk, "to", lambda self, device: sent.append(device) or self)
+    monkeypatch.setattr(ForwardPass, "to", lambda self, device: sent.append(device) or self)
     with joblib.parallel_config("threading"):
         extractor.transform(X)
     assert torch.device("cpu") in sent

@@ -71,7 +71,7 @@ def test_checkpoints_give_the_features_of_float64(tmp_path, kind, features):
     X = noise(3000, 5000)
     wav2vec = Wav2VecTransformer(pretrained=path, features=features).fit(X)
     assert wav2vec.n_epochs_ == 0 and not wav2vec.learns_from_clips
-    network = wav2vec._walk(None).network
+    network = wav2vec._forward_pass(None).network
     official = official_weights()
     first = wav2vec.weights_["encoder.0.conv.weight"]
     assert np.array_equal(first, official["feature_extractor.conv_layers.0.0.weight"])
@@ -206,10 +206,10 @@ def test_windows_are_clips_of_their_own():
 
 
 def test_a_clip_too_long_for_memory_names_the_window(monkeypatch):
-    from skaudio._engine import walk
+    from skaudio._engine import forward
 
     wav2vec = small(max_epochs=0, batch_size=0.1).fit(noise(4000))
-    monkeypatch.setattr(walk.os, "sysconf", lambda name: 10)
+    monkeypatch.setattr(forward.os, "sysconf", lambda name: 10)
     with pytest.raises(ValueError, match="pass window_seconds"):
         wav2vec.transform(noise(9000))
 

@@ -29,7 +29,7 @@ def seeded(seed=0):
 
 def new(kind, *, shared=False, **params):
     quantizer = kind(DIM, N_CODES, N_GROUPS, shared=shared, **params).double()
-    quantizer.draw(seeded())
+    quantizer.initialise(seeded())
     return quantizer
 
 

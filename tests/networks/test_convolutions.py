@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from skaudio._engine import weights
 from skaudio.networks import convolutions
 from skaudio.networks.convolutions import conv_band_max, conv_max_pool, max_pool, new_conv
-from skaudio.networks.layers import draw
+from skaudio.networks.layers import initialise
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from skaudio.networks.layers import draw
 @pytest.mark.parametrize("training", [False, True])
 def test_time_convolution_is_conv1d(n_in, stride, padding, training):
     conv = new_conv(n_in, 5, 7, stride=stride, padding=padding)
-    draw(conv, torch.Generator().manual_seed(0))
+    initialise(conv, torch.Generator().manual_seed(0))
     conv.bias.data += 0.5
     x = torch.randn(2, n_in, 100, generator=torch.Generator().manual_seed(1))
     with torch.set_grad_enabled(training):
@@ -34,7 +34,7 @@ def test_time_convolution_is_conv1d(n_in, stride, padding, training):
 @pytest.mark.parametrize("n_steps", [41, 5, 3])  # the last has less than one window
 def test_pieces_of_a_large_map_do_not_show(n_in, padding, width, n_steps, monkeypatch):
     conv = new_conv(n_in, 5, (3, 3), padding=padding)
-    draw(conv, torch.Generator().manual_seed(0))
+    initialise(conv, torch.Generator().manual_seed(0))
     conv.bias.data += 0.5
     x = torch.randn(2, n_in, n_steps, 12, generator=torch.Generator().manual_seed(1))
     after = n_steps - 2 + 2 * conv.padding[0]
@@ -54,7 +54,7 @@ def test_pieces_of_a_large_map_do_not_show(n_in, padding, width, n_steps, monkey
 def test_maximum_over_all_places_in_frequency(height, padding, precision, many, monkeypatch):
     monkeypatch.setattr(convolutions, "_MANY_FILTERS", many)  # 7 are many, or few
     conv = new_conv(1, 7, (5, height), padding=(padding, 0))
-    draw(conv, torch.Generator().manual_seed(0))
+    initialise(conv, torch.Generator().manual_seed(0))
     conv.bias.data += 0.5
     x = torch.randn(2, 12, 40, generator=torch.Generator().manual_seed(1))
     x[1, :, 30:] = 0.0

@@ -121,7 +121,7 @@ def test_first_batch_starts_the_table_far_apart(shared):
             pairs = {*zip(labels.tolist(), codes[:, g].tolist(), strict=True)}
             assert len(pairs) == N_CODES == len({code for _, code in pairs})
         assert quantizer.counts.min() >= 1
-        quantizer.draw(seeded())
+        quantizer.initialise(seeded())
         assert not quantizer.counts.any()
 
 

@@ -8,7 +8,7 @@ from scipy.stats import truncnorm
 
 from skaudio import RandomCNNTransformer
 from skaudio.networks.convolutions import new_conv
-from skaudio.networks.layers import Map, draw, halo_of, masked_group_norm
+from skaudio.networks.layers import Map, halo_of, initialise, masked_group_norm
 
 CLIP = [np.zeros(4000, np.float32)]
 
@@ -72,7 +72,7 @@ def test_drawing_leaves_the_global_generator_alone():
     expected = torch.rand(3)
     torch.manual_seed(3)
     network = torch.nn.Sequential(new_conv(1, 4, 3), new_conv(4, 4, (3, 3)))
-    draw(network, torch.Generator().manual_seed(0))
+    initialise(network, torch.Generator().manual_seed(0))
     assert torch.equal(torch.rand(3), expected)
 
 

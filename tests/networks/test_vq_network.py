@@ -110,14 +110,14 @@ def test_names_and_shapes_of_the_released_weights():
 
 def test_gumbel_starts_as_published():
     single = GumbelQuantizer(64, 40, 2)
-    single.draw(seeded())
+    single.initialise(seeded())
     weight, table = single.projection[0].weight, single.table
     # standard errors of 5120 draws: 0.014 of the mean, 0.010 of the deviation
     assert abs(weight.mean()) < 0.056 and abs(weight.std() - 1) < 0.04
     assert not single.projection[0].bias.any()
     assert 0 <= table.min() < 0.01 and 0.99 < table.max() < 1
     deep = GumbelQuantizer(64, 40, 2, depth=3, factor=4)
-    deep.draw(seeded())
+    deep.initialise(seeded())
     assert [layer.in_features for layer in deep.projection] == [64, 256, 256]
     for layer in deep.projection:
         bound = layer.in_features**-0.5
@@ -127,7 +127,7 @@ def test_gumbel_starts_as_published():
 
 def test_k_means_starts_as_published():
     quantizer = KMeansQuantizer(64, 40, 2)
-    quantizer.draw(seeded())
+    quantizer.initialise(seeded())
     assert 0.99 / 32**0.5 < quantizer.projection.weight.abs().max() <= 1 / 32**0.5
     assert (quantizer.norm.weight == 1).all() and not quantizer.norm.bias.any()
     assert abs(quantizer.table.std() - 0.01) < 0.0006
@@ -178,7 +178,7 @@ def test_golden_k_means():
 
 def test_golden_gumbel():
     quantizer = GumbelQuantizer(6, 3, 2).double().eval()
-    quantizer.draw(seeded())
+    quantizer.initialise(seeded())
     quantizer.projection[0].weight.data = torch.eye(6, dtype=torch.float64)
     z = numbers([0.1, 0.7, 0.2, 1, 0, -1], [2, 0.5, 0.1, 0.3, 0.2, 0.9]).T[None]
     quantized = quantizer(z)
@@ -254,7 +254,7 @@ def test_of_equally_near_codes_the_first_wins(kind):
 
 def test_of_equally_likely_codes_the_first_wins():
     quantizer = GumbelQuantizer(2, 4, 2).eval()
-    quantizer.draw(seeded())
+    quantizer.initialise(seeded())
     quantizer.projection[0].weight.data.zero_()
     assert quantizer(torch.ones(1, 2, 1)).codes.tolist() == [[[0, 0]]]
 

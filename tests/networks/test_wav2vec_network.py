@@ -16,7 +16,7 @@ SMALL = (((8, 10, 5), (8, 8, 4), (8, 4, 2)), ((8, 2, 1), (8, 3, 1), (8, 4, 1)))
 def drawn(layers, seed=0, **options):
     network = Wav2Vec(*layers, **options)
     generator = torch.Generator().manual_seed(seed)
-    network.draw(generator)
+    network.initialise(generator)
     with torch.no_grad():  # norms that do something
         for name, p in network.named_parameters():
             if ".norm." in name:
@@ -295,18 +295,18 @@ def test_drawing_uses_its_generator_alone_and_covers_every_weight():
     network = Wav2Vec(*SMALL, aggregator="gru", gru_dim=6)
     for p in network.parameters():
         p.data.fill_(math.nan)
-    network.draw(torch.Generator().manual_seed(0))
+    network.initialise(torch.Generator().manual_seed(0))
     assert torch.equal(torch.get_rng_state(), before)
     assert all(p.isfinite().all() for p in network.parameters())
     again = Wav2Vec(*SMALL, aggregator="gru", gru_dim=6)
-    again.draw(torch.Generator().manual_seed(0))
+    again.initialise(torch.Generator().manual_seed(0))
     pairs = zip(network.parameters(), again.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_drawing_follows_the_axes_however_kernels_lie_in_memory():
     network, generator = Wav2Vec(*SMALL), torch.Generator().manual_seed(0)
-    network.draw(torch.Generator().manual_seed(0))
+    network.initialise(torch.Generator().manual_seed(0))
     for block in network.encoder:
         weight = block.conv.weight
         bound = 1 / math.sqrt(weight[0].numel())

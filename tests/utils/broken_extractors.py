@@ -9,7 +9,7 @@ import torch
 
 import skaudio.audio
 from skaudio import RandomCNNTransformer
-from skaudio._engine.cache import KeptRows
+from skaudio._engine.cache import CachedRows
 from skaudio.audio import Clips
 
 # six features, whatever the defaults are
@@ -169,8 +169,8 @@ class TakesIntegersAsTheyAre(RandomCNNTransformer):
         X = [x.astype(np.float32) if x.dtype == np.int16 else x for x in X]
         return super().transform(X)
 
-    def _check_parameters(self):
-        super()._check_parameters()
+    def _validate_parameters(self):
+        super()._validate_parameters()
         self.normalize = None  # else the scale would not show
 
 
@@ -184,13 +184,13 @@ class DividesByDeviation(RandomCNNTransformer):
 
 @breaks("check_memory", "with the same memory")
 class OnePlaceForAll(RandomCNNTransformer):
-    def _kept_rows(self, width):
-        return self.memory and KeptRows(Path(self.memory) / "skaudio" / ("0" * 32), width)
+    def _cached_rows(self, width):
+        return self.memory and CachedRows(Path(self.memory) / "skaudio" / ("0" * 32), width)
 
 
 @breaks("check_memory", "0 rows are kept")
 class KeepsNothing(RandomCNNTransformer):
-    def _kept_rows(self, width):
+    def _cached_rows(self, width):
         return None
 
 

@@ -15,7 +15,7 @@ from skaudio.extractors import MFCCTransformer
 
 class NewTransformer(MFCCTransformer):
     @classmethod
-    def _check_params(cls):
+    def _get_test_params(cls):
         return [{"n_mfcc": 3}, {"n_mfcc": 4}]
 
 class PlainTransformer(BaseAudioTransformer):

@@ -135,10 +135,10 @@ def test_clips_of_different_length_share_batches():
 @pytest.mark.parametrize("estimator", check_instances(), ids=lambda e: type(e).__name__)
 def test_long_clip_is_tiled(estimator):
     estimator.fit([np.concatenate(noise(460_000))])
-    walk = estimator._walk(None)
-    steps = int(walk.frontend.output_lengths(torch.tensor(460_000)))
-    if walk.network.halo is None or getattr(estimator, "fixed_length", None) is not None:
+    forward = estimator._forward_pass(None)
+    steps = int(forward.frontend.output_lengths(torch.tensor(460_000)))
+    if forward.network.halo is None or getattr(estimator, "fixed_length", None) is not None:
         return  # whole by nature, or cut short
-    size = 20_000 // walk.frontend.step
-    cut = tiles(steps, size, stride=walk.network.stride, halo=walk.network.halo)
+    size = 20_000 // forward.frontend.step
+    cut = tiles(steps, size, stride=forward.network.stride, halo=forward.network.halo)
     assert len(cut) > 1, "check_long_clip would not see the network's halo"

@@ -1,4 +1,4 @@
-"""Rooms 3 to 5 of one extractor, walked by one batch at a time."""
+"""Stages 3 to 5 of one extractor: the forward pass of one batch."""
 
 import os
 from contextlib import nullcontext
@@ -8,24 +8,23 @@ import torch
 from torch import nn
 
 from .. import pooling
-from ..batching import tiles
 
-__all__ = ["TooLong", "Walk", "finest", "windows"]
+__all__ = ["ForwardPass", "TooLong", "finest", "windows"]
 
 _BUDGET = 14 << 20  # float32 numbers (56 MB) of one batch in its widest layer
 _GPU_SHARE = 16  # a batch may take this part of a GPU's free memory
 
 
 @dataclass
-class Walk:
-    """The rooms of one fitted extractor.
+class ForwardPass:
+    """The stages of one fitted extractor.
 
     Parameters
     ----------
     frontend, network : Module
-        Rooms 3 and 4.
+        Stages 3 and 4.
     pooling : tuple of str or None
-        Room 5, spelt out. None: frames are wanted.
+        Stage 5, resolved. None: frames are wanted.
     sample_rate : int
         Of the clips, Hz.
     window : int or None
@@ -145,8 +144,7 @@ class Walk:
             )
         n_frames = self.network.output_lengths(torch.tensor([n_steps]))
         sinks = [pooling.Accumulator(self.pooling, int(n)) if streams else [] for n in n_frames]
-        in_parts = self._pieces if hasattr(self.network, "pieces") else self._tiles
-        for i, y in in_parts(x, max_steps):
+        for i, y in self._pieces(x, max_steps):
             sinks[i].append(y)
         if streams:
             return torch.cat([sink.result() for sink in sinks], dim=1)
@@ -154,21 +152,10 @@ class Walk:
         return self._pooled([(y, torch.tensor([y.shape[-1]])) for y in whole])
 
     def _pieces(self, x, max_steps):
-        """Frames of each map, as a network that can do so works them out piece by piece."""
+        """Frames of each map, as the network works them out piece by piece."""
         with self._arithmetic(x.device):
             for i, y in self.network.pieces(x, max_steps):
                 yield i, y.float()
-
-    def _tiles(self, x, max_steps):
-        """Frames of each map, from tiles that overlap."""
-        n_steps, network = x.shape[-1], self.network
-        for tile in tiles(n_steps, max_steps, stride=network.stride, halo=network.halo):
-            part = x[..., tile.start : tile.stop]
-            outputs = self._run_network(part, torch.tensor([part.shape[-1]]))
-            for i, ((y, _), m) in enumerate(zip(outputs, network.maps, strict=True)):
-                before = tile.start // m.stride
-                stop = None if tile.last == n_steps else tile.last // m.stride - before
-                yield i, y[..., tile.first // m.stride - before : stop]
 
 
 class TooLong(ValueError):
