@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["MFCC", "Chain", "FitLength", "LogMel", "Standardize", "Wave"]
+__all__ = ["MFCC", "Chain", "FitLength", "Frontend", "LogMel", "Standardize", "Wave"]
 
 _CHUNK = 1 << 19  # samples of frames that a thread transforms together: 2 MB stay in its cache
 _GPU_CHUNK = 1 << 26  # a GPU wants much at a time
@@ -65,53 +65,86 @@ def mask(x, lengths):
     return x
 
 
-class Chain(nn.Sequential):
-    """Front-end modules one after the other.
+class Frontend(nn.Module):
+    """Base of all front-ends: x (B, C, T) or a wave (B, T) in, x (B, C', T') out.
 
-    Parameters
+    Attributes
     ----------
-    *modules : Module
-        The stages.
+    step : int, default=1
+        Input steps from one output step to the next.
     """
 
-    def forward(self, x, lengths):
-        for module in self:
-            x, lengths = module(x, lengths)
-        return x, lengths
+    step: int = 1
 
-    def output_lengths(self, lengths):
-        """Lengths after the last stage.
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the network reads of each clip.
+
+        Parameters
+        ----------
+        x : Tensor of shape (B, T) or (B, C, T)
+            Waves, or what the stage before gives; zero beyond the lengths.
+        lengths : Tensor of shape (B,), int64
+            Length of each clip.
+
+        Returns
+        -------
+        x : Tensor of shape (B, C', T')
+            Zero beyond the new lengths.
+        lengths : Tensor of shape (B,), int64
+            The new lengths.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define forward(x, lengths)")
+
+    def output_lengths(self, lengths: torch.Tensor) -> torch.Tensor:
+        """Lengths after this stage, without the data.
 
         Parameters
         ----------
         lengths : Tensor of shape (B,), int64
-            Lengths before the first.
+            Lengths before it.
 
         Returns
         -------
         lengths : Tensor of shape (B,), int64
-            Lengths after the last.
+            By default the same.
         """
-        for module in self:
-            lengths = module.output_lengths(lengths)
+        return lengths
+
+
+class Chain(Frontend):
+    """Front-ends one after the other.
+
+    Parameters
+    ----------
+    *parts : Frontend
+        The first one reads the wave.
+    """
+
+    def __init__(self, *parts):
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, x, lengths):
+        for part in self.parts:
+            x, lengths = part(x, lengths)
+        return x, lengths
+
+    def output_lengths(self, lengths):
+        for part in self.parts:
+            lengths = part.output_lengths(lengths)
         return lengths
 
     @property
     def step(self):
         """Samples from one output step to the next."""
-        return math.prod(module.step for module in self)
+        return math.prod(part.step for part in self.parts)
 
 
-class Wave(nn.Module):
+class Wave(Frontend):
     """The samples themselves: (B, T) -> (B, 1, T)."""
-
-    step = 1
 
     def forward(self, wave, lengths):
         return wave[:, None], lengths
-
-    def output_lengths(self, lengths):
-        return lengths
 
 
 @lru_cache(maxsize=16)
@@ -155,7 +188,7 @@ def _mel_to_hz(mel):
     return np.where(mel < 15, mel / 0.015, 1000 * np.exp((mel - 15) * _LOG_STEP))
 
 
-class LogMel(nn.Module):
+class LogMel(Frontend):
     """Mel power spectrogram in decibels: (B, T) -> (B, n_mels, 1 + T // hop_length).
 
     10 log10(max(S, 1e-10)), then floored ``top_db`` under the clip's own maximum. Frames
@@ -279,7 +312,7 @@ def _reflect(wave, lengths, side):
     wave.scatter_(1, ends + near, after)
 
 
-class MFCC(nn.Module):
+class MFCC(Frontend):
     """Mel-frequency cepstral coefficients: (B, n_mels, T) in dB -> (B, n_mfcc, T).
 
     Parameters
@@ -287,8 +320,6 @@ class MFCC(nn.Module):
     n_mels, n_mfcc : int
         Number of bands read and of coefficients kept: an orthonormal DCT-II over the bands.
     """
-
-    step = 1
 
     def __init__(self, n_mels, n_mfcc):
         super().__init__()
@@ -298,15 +329,12 @@ class MFCC(nn.Module):
         basis[0] /= math.sqrt(2)
         self.register_buffer("basis", basis)
 
-    def output_lengths(self, lengths):
-        return lengths
-
     def forward(self, x, lengths):
         frames = x.transpose(1, 2).double() @ self.basis.T  # float32 would lose 1e-3 in c_0
         return frames.float().transpose(1, 2), lengths
 
 
-class Standardize(nn.Module):
+class Standardize(Frontend):
     """Remove mean and scale: of each clip as a whole, or learnt ones of each channel.
 
     Shape: (B, C, T) -> (B, C, T).
@@ -318,16 +346,11 @@ class Standardize(nn.Module):
         and steps; a constant clip becomes zero.
     """
 
-    step = 1
-
     def __init__(self, mean=None, scale=None):
         super().__init__()
         for name, value in (("mean", mean), ("scale", scale)):
             value = None if value is None else torch.tensor(value, dtype=torch.float32)[:, None]
             self.register_buffer(name, value)
-
-    def output_lengths(self, lengths):
-        return lengths
 
     def forward(self, x, lengths):
         if self.mean is not None:
@@ -348,7 +371,7 @@ def _total(x, change=torch.Tensor.float):
     return sum(change(part).sum((1, 2), keepdim=True, dtype=torch.float64) for part in parts)
 
 
-class FitLength(nn.Module):
+class FitLength(Frontend):
     """Lengthen short inputs, and optionally cut all of them to one length.
 
     Shape: (B, C, T) -> (B, C, T').
@@ -362,8 +385,6 @@ class FitLength(nn.Module):
     short : {"repeat", "zero"}, default="repeat"
         How a short input goes on: from its beginning again, or with zeros.
     """
-
-    step = 1
 
     def __init__(self, shortest, fixed=None, short="repeat"):
         super().__init__()
