@@ -50,7 +50,7 @@ def latency(calls, ours):
     for name, extractor in extractors().items():
         clip = rng.standard_normal(int(SECONDS * extractor.sample_rate), dtype=np.float32)
         extractor.set_params(device="cpu").fit([clip])
-        forward = extractor._forward_pass(extractor.pooling)
+        forward = extractor._ready(extractor.pooling)
         wave, lengths = torch.from_numpy(clip)[None], torch.tensor([len(clip)])
 
         def whole(extractor=extractor, clip=clip):

@@ -35,9 +35,10 @@ from skorch.callbacks import Callback
 
 from skaudio import MFCCTransformer, VQTransformer, Wav2VecTransformer, read_audio
 from skaudio.compare import standard_svm
-from skaudio.networks.contrastive import Prediction
 from skaudio.networks.vq import perplexity
 from skaudio.plotting._style import COLOURS, new_panels
+from skaudio.training import CropBatch
+from skaudio.training.contrastive import Prediction
 
 RATE, N_CODES = 16000, 64
 N_NEGATIVES = 60  # more than the usual ten teach more in the same time; ten are for comparing
@@ -199,7 +200,7 @@ class Phones:
         """Accuracy with the frames of a network, which lie where those of its encoder do."""
         if features:
             extractor.set_params(features=features)
-        first = (extractor._min_samples() / 2) / RATE
+        first = (extractor._ready(None).min_samples / 2) / RATE
         return self.accuracy(extractor.transform_frames(self.clips), first, **options)
 
 
@@ -243,11 +244,12 @@ def _phones_trained(updates, part=1):
 
 def _told(wav2vec, clips):
     """Share of the futures that are told from ten other moments, in clips of unheard speakers."""
-    task = Prediction(wav2vec._forward_pass(None).network, 10, "infonce")
-    task.reseed(0)
+    task = Prediction(wav2vec._ready(None).network, 10, "infonce")
+    task.generator.manual_seed(0)
+    waves = (torch.from_numpy(read_audio(clip, RATE))[None] for clip in clips)
     with torch.inference_mode():
-        contrasts = [task(torch.from_numpy(read_audio(clip, RATE))[None]) for clip in clips]
-    return sum(int(c.n_correct) for c in contrasts) / sum(c.n for c in contrasts)
+        outcomes = [task(CropBatch(wave, torch.ones(1), torch.zeros(1))) for wave in waves]
+    return sum(int(o.scores["accuracy"]) for o in outcomes) / sum(o.n for o in outcomes)
 
 
 def _phones_quantized(updates, quantizer):

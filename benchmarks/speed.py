@@ -55,7 +55,7 @@ from skaudio import (
     Wav2VecTransformer,
     read_audio,
 )
-from skaudio.networks.contrastive import Prediction
+from skaudio.training.contrastive import Prediction
 
 FULL = {
     "seconds": 29,
@@ -210,7 +210,7 @@ def _gpu(threads, args):
 
 def _front_end(extractor):
     """Make what turns waves (B, T) into what plain networks read: (B, T) or (B, F, T)."""
-    front = extractor._frontend()
+    front = extractor._ready(None).frontend
 
     @torch.inference_mode()
     def run(wave):
@@ -350,7 +350,7 @@ def _overhead(threads, args):
             "sample_level", n_filters=4, random_state=0
         ),
     }.items():
-        forward = extractor.set_params(device="cpu").fit(clips[:1])._forward_pass(extractor.pooling)
+        forward = extractor.set_params(device="cpu").fit(clips[:1])._ready(extractor.pooling)
         most = forward.max_samples(None)
         batches = torch.from_numpy(np.stack(clips)).split(most // 1600)
 

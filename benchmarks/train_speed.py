@@ -25,8 +25,10 @@ import torch.nn.functional as F
 from compare import about
 from torch import nn
 
-from skaudio.networks.contrastive import Contrast, Prediction, draw_negatives
+from skaudio.networks.contrastive import Contrast, draw_negatives
 from skaudio.networks.wav2vec import SIZES, Wav2Vec
+from skaudio.training import CropBatch
+from skaudio.training.contrastive import Prediction
 
 CROPS, SAMPLES, NEGATIVES = 8, 465 + 97 * 160, 10  # 98 whole frames
 
@@ -58,7 +60,7 @@ def _table(repeats):
     losses = {name: run() for name, run in runs.items()}  # the first update is not timed
     for name, loss in losses.items():
         assert abs(loss / losses["skaudio"] - 1) < 1e-4, f"{name} computes something else: {losses}"
-    runs["forward"] = torch.no_grad()(lambda: steps["skaudio"](wave))
+    runs["forward"] = torch.no_grad()(lambda: steps["skaudio"]())
     a = torch.randn(2048, 2048)
     runs["product"] = lambda: a @ a
     times = {name: [] for name in runs}
@@ -103,13 +105,14 @@ class Step:
     """An update of a network by Adam; called, it returns the loss per prediction."""
 
     def __init__(self, task, wave):
-        self.task, self.wave = task.train(), wave
+        ones = torch.full((len(wave),), 1 / len(wave))
+        self.task, self.batch = task.train(), CropBatch(wave, ones, torch.arange(len(wave)))
         self.optimizer = torch.optim.Adam(task.parameters(), 2e-3, fused=True)
-        task.reseed(0)
+        task.generator.manual_seed(0)
 
     def __call__(self):
         self.optimizer.zero_grad()
-        contrast = self.task(self.wave)
+        contrast = self.task(self.batch)
         loss = contrast.loss / contrast.n
         loss.backward()
         self.optimizer.step()
@@ -123,11 +126,8 @@ class Gathered(nn.Module):
         super().__init__()
         self.network, self.generator = network, torch.Generator()
 
-    def reseed(self, seed):
-        """Start the draws anew."""
-        self.generator.manual_seed(seed)
-
-    def forward(self, wave):
+    def forward(self, batch):
+        wave = batch.wave
         lengths = torch.full((len(wave),), wave.shape[1])
         z, lengths = self.network.encode(wave[:, None], lengths)
         predictions = self.network.predict(self.network.aggregate(z, lengths)[-1])

@@ -1,6 +1,6 @@
-"""The base class: everything an extractor shares with all others, written once."""
+"""The base classes: everything an extractor shares with all others, written once."""
 
-import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -8,17 +8,18 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from . import pooling
+from . import frontends, pooling
 from ._engine import cache, weights
 from ._engine.extract import Run, extract
 from ._engine.forward import ForwardPass, finest, windows
 from ._engine.remembered import remembered
 from ._engine.saving import Saveable
+from ._engine.warn import warn
 from .audio import ClipError, Clips, clip_items, matrix_rows
 from .utils._sklearn import check_feature_names_in
 from .utils.validation import check_choice, check_number
 
-__all__ = ["RUNNING_PARAMETERS", "BaseAudioTransformer"]
+__all__ = ["RUNNING_PARAMETERS", "BaseAudioEstimator", "BaseAudioTransformer"]
 
 # they change no feature, so nothing that is worked out once depends on them
 RUNNING_PARAMETERS = ("batch_size", "device", "memory", "n_jobs", "verbose", "on_error")
@@ -27,30 +28,38 @@ RUNNING_PARAMETERS = ("batch_size", "device", "memory", "n_jobs", "verbose", "on
 _DO_NOT_COUNT = {*RUNNING_PARAMETERS, "random_state", "checkpoint", "callbacks"}
 
 
-class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
-    """Base of all extractors; a subclass writes its parameters, its docstring and these hooks.
+class BaseAudioEstimator(Saveable, BaseEstimator):
+    """Base of all estimators: clips in, a network with weights, saved and loaded.
 
-    ``_frontend()``
-        Stage 3, the module that turns waves into what the network reads.
+    A subclass writes its parameters, its docstring and these hooks:
+
     ``_network(generator)``
-        Stage 4, with weights drawn from a `torch.Generator`, or left uninitialised if it is None.
-    ``_min_samples()``
-        Optional: shortest clip, in samples, that is not padded. 1 if not given.
+        The network, a `skaudio.networks.Network`. Its layers may initialise themselves as those
+        of torch do: while it is built, all randomness comes from this `torch.Generator`. None:
+        stored weights follow.
+    ``_frontend(network)``
+        Optional: the `skaudio.frontends.Frontend` that the network reads waves through. If not
+        given, it reads the wave, and shorter clips than it needs end in zeros.
     ``_validate_parameters()``
         Optional: raises ValueError or TypeError for its own parameters.
     ``learns_from_clips``, ``_learn(clips, run)`` and ``_learnt_arrays()``
-        Optional: whether, and what, `fit` learns from the clips before the network is drawn, and
-        the (dtype, shape) of what it leaves beside ``weights_``, by name.
-    ``_train(network, clips, run, generator, **training)``
-        Optional: trains the drawn network; the last arguments are those of `_fit`.
+        Optional: whether the features depend on the clips seen in `fit`; what `fit` learns from
+        them before the network is built; and the (dtype, shape) of the arrays this leaves.
+    ``_min_samples(network)``
+        Optional: shortest clip, in samples, that is not padded. By default what the network needs.
     ``_window()``
         Optional: samples of the windows that longer clips are cut into. None: they are not cut.
 
-    Its ``__init__`` stores ``sample_rate``, ``pooling`` and the `RUNNING_PARAMETERS`, unchanged.
+    Its ``__init__`` stores ``sample_rate`` and the `RUNNING_PARAMETERS`, unchanged. One that
+    learns from labels or by itself has `skaudio.training.TrainingMixin` as its first base.
     """
 
+    # of estimators that have no such parameters
+    random_state = None
+    precision = "float32"
+
     def fit(self, X, y=None):
-        """Check the clips and the parameters, and draw or learn what the features need.
+        """Check the clips and the parameters, and initialise or learn what the features need.
 
         Parameters
         ----------
@@ -73,15 +82,35 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         ValueError, TypeError
             If X is no collection of clips, or a parameter is not allowed.
         """
-        return self._fit(X)
+        with self._unchanged_if_it_fails():
+            self._validate()
+            clips = self._usable(self._as_clips(X, reset=True))
+            self._learn(clips, self._run())
+            generator = weights.new_generator(self.random_state)
+            self._finish_fit(self._built(generator))
+        return self
 
-    def _fit(self, X, reset=True, **training):
+    @contextmanager
+    def _unchanged_if_it_fails(self):
+        """Leave the estimator as it was before if fitting it fails or is interrupted."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _validate(self):
+        """Check all parameters."""
         self._validate_running_parameters()
         check_number("sample_rate", self.sample_rate, 1)
+        check_choice("precision", self.precision, ("float32", "bfloat16"))
         self._validate_parameters()
-        pooling.resolve(self.pooling)
-        clips = self._as_clips(X, reset=reset)
-        usable, failures, run = [], [], self._run()
+
+    def _usable(self, clips):
+        """The clips that can be used; ``rows`` tells which these are."""
+        usable, failures = [], []
         for i in range(len(clips)):
             try:
                 clips.check(i)
@@ -94,21 +123,23 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
             raise ValueError(
                 f"none of the {len(clips)} clips can be used; the first: {failures[0]}"
             )
-        clips = clips.take(usable)
-        self._learn(clips, run)
-        if hasattr(self, "random_state"):  # else there is nothing to draw
-            if self.random_state is None and self.memory is not None:
-                warnings.warn(
-                    "features are kept in memory, but with random_state=None every fit draws "
-                    "other weights and none is found again; pass random_state=0, for instance",
-                    stacklevel=2,
-                )
-            generator = weights.new_generator(self.random_state)
-            network = self._network(generator)
-            self._train(network, clips, run, generator, **training)
-            self.weights_ = weights.to_numpy(network)
-        self.n_features_out_ = self._width()
-        return self
+        return clips.take(usable)
+
+    def _built(self, generator):
+        """The network, its weights initialised from a generator, or not at all if it is None."""
+        with weights.initialised_from(generator):
+            return self._network(generator)
+
+    def _finish_fit(self, network):
+        """Keep the weights of a network, if it has any, and what follows from it."""
+        state = weights.to_numpy(network)
+        if state:
+            self.weights_ = state
+        if state and self.random_state is None and self.memory is not None:
+            warn(
+                "features are cached in memory, but with random_state=None every fit initialises "
+                "other weights and none is found again; pass random_state=0, for instance"
+            )
 
     @property
     def learns_from_clips(self):
@@ -124,14 +155,84 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
     def _learnt_arrays(self):
         return {}
 
-    def _train(self, network, clips, run, generator):
-        """Leave the network as it was drawn."""
+    def _frontend(self, network):
+        return frontends.Chain(
+            frontends.Wave(), frontends.FitLength(network.min_steps, None, "zero")
+        )
+
+    def _min_samples(self, network):
+        return network.min_steps
 
     def _window(self):
         return None
 
-    def _min_samples(self):
-        return 1
+    def _fitted_network(self):
+        """The network with its weights, ready to run."""
+        network = self._built(None).eval()
+        return weights.load(network, vars(self).get("weights_", {}))
+
+    def _forward_pass_of(self, network, names):
+        """Forward pass of clips through a network; names of poolings, None for frames."""
+        return ForwardPass(
+            self._frontend(network),
+            network,
+            names,
+            self.sample_rate,
+            self._window(),
+            self.precision,
+            self._min_samples(network),
+        )
+
+    def _run(self):
+        return Run(self.batch_size, self.device, self.n_jobs, self.verbose, self.on_error)
+
+    def _validate_running_parameters(self):
+        check_number("batch_size", self.batch_size, 0, integer=False, none=True)
+        check_choice("on_error", self.on_error, ("raise", "skip"))
+        if self.memory is not None:
+            cache.FeatureCache(self.memory)  # raises for what is no memory
+
+    def _as_clips(self, X, reset):
+        """X -> Clips; a matrix is checked and remembered by scikit-learn's rules."""
+        items = clip_items(X)
+        if items is not None:
+            if not items:
+                raise ValueError("X holds 0 clips while a minimum of 1 is required")
+            if reset:
+                for name in ("n_features_in_", "feature_names_in_"):
+                    self.__dict__.pop(name, None)
+            return Clips(items, self.sample_rate)
+        given = X
+        try:
+            # finiteness is checked clip by clip, so that a clip can be named or skipped; only
+            # a matrix at fit fixes the width, and only matrices are held to it later
+            if reset or hasattr(self, "n_features_in_"):
+                X = validate_data(self, X, reset=reset, ensure_all_finite=False)
+            else:
+                X = check_array(X, ensure_all_finite=False, estimator=self)
+        except ValueError as error:
+            if "features as input" in str(error):
+                text = str(error).rstrip(".")
+                raise ValueError(f"{text}; pass list(X) if clips may differ in length") from error
+            if "string to float" in str(error):
+                raise ValueError(f"{error}; pass the column of the paths alone") from error
+            raise
+        return Clips(matrix_rows(given, X), self.sample_rate)
+
+
+class BaseAudioTransformer(TransformerMixin, BaseAudioEstimator):
+    """Base of all extractors: features, frames, their names, and a cache.
+
+    To the parameters of `BaseAudioEstimator` its ``__init__`` adds ``pooling``.
+    """
+
+    def _validate(self):
+        super()._validate()
+        pooling.resolve(self.pooling)
+
+    def _finish_fit(self, network):
+        super()._finish_fit(network)
+        self.n_features_out_ = self._width(network)
 
     def transform(self, X):
         """Feature vectors of clips.
@@ -220,7 +321,7 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         parts = pooling.part_names(pooling.resolve(self.pooling))
         names = [
             "_".join(filter(None, (m.name, channel, part)))
-            for m in self._network(None).maps
+            for m in self._ready(None).network.maps
             for part in parts
             for channel in m.channels
         ]
@@ -231,79 +332,27 @@ class BaseAudioTransformer(Saveable, TransformerMixin, BaseEstimator):
         self._validate_running_parameters()
         clips = self._as_clips(X, reset=False)
         forward = self._ready(how)
-        kept = None if how is None or self.memory is None else self._cached_rows(forward.width)
-        return extract(forward, clips, self._run(), kept)
+        cached = None if how is None or self.memory is None else self._cached_rows(forward.width)
+        return extract(forward, clips, self._run(), cached)
 
     def _cached_rows(self, width):
         """Place of the features of this extractor in its cache; None if there is no cache."""
         return cache.rows_of(self, width, _DO_NOT_COUNT)
 
-    def _width(self):
+    def _width(self, network):
         """Columns of `transform`."""
         parts = len(pooling.part_names(pooling.resolve(self.pooling)))
-        return parts * sum(len(m.channels) for m in self._network(None).maps)
+        return parts * sum(len(m.channels) for m in network.maps)
 
     def _ready(self, how):
         """Forward pass, remembered from the last call or made anew."""
-        forward = remembered(self, lambda: self._forward_pass(self.pooling), _DO_NOT_COUNT)
+        forward = remembered(self, self._forward_pass, _DO_NOT_COUNT)
         if how is self.pooling:
             return forward
         return replace(forward, pooling=None if how is None else pooling.resolve(how))
 
-    def _forward_pass(self, how):
-        network = self._network(None).eval()
-        if hasattr(self, "weights_"):
-            weights.load(network, self.weights_)
-        names = None if how is None else pooling.resolve(how)
-        return self._forward_pass_of(network, names)
-
-    def _forward_pass_of(self, network, names):
-        precision = getattr(self, "precision", "float32")
-        return ForwardPass(
-            self._frontend(),
-            network,
-            names,
-            self.sample_rate,
-            self._window(),
-            precision,
-            self._min_samples(),
-        )
-
-    def _run(self):
-        return Run(self.batch_size, self.device, self.n_jobs, self.verbose, self.on_error)
-
-    def _validate_running_parameters(self):
-        check_number("batch_size", self.batch_size, 0, integer=False, none=True)
-        check_choice("on_error", self.on_error, ("raise", "skip"))
-        if self.memory is not None:
-            cache.FeatureCache(self.memory)  # raises for what is no memory
-
-    def _as_clips(self, X, reset):
-        """X -> Clips; a matrix is checked and remembered by scikit-learn's rules."""
-        items = clip_items(X)
-        if items is not None:
-            if not items:
-                raise ValueError("X holds 0 clips while a minimum of 1 is required")
-            if reset:
-                for name in ("n_features_in_", "feature_names_in_"):
-                    self.__dict__.pop(name, None)
-            return Clips(items, self.sample_rate)
-        given = X
-        try:
-            # finiteness is checked clip by clip, so that a clip can be named or skipped; only
-            # a matrix at fit fixes the width, and only matrices are held to it later
-            if reset or hasattr(self, "n_features_in_"):
-                X = validate_data(self, X, reset=reset, ensure_all_finite=False)
-            else:
-                X = check_array(X, ensure_all_finite=False, estimator=self)
-        except ValueError as error:
-            if "features as input" in str(error):
-                text = str(error).rstrip(".")
-                raise ValueError(f"{text}; pass list(X) if clips may differ in length") from error
-            if "string to float" in str(error):
-                raise ValueError(f"{error}; pass the column of the paths alone") from error
-            raise
-        return Clips(matrix_rows(given, X), self.sample_rate)
+    def _forward_pass(self):
+        return self._forward_pass_of(self._fitted_network(), pooling.resolve(self.pooling))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -23,6 +23,7 @@ DECIDES_NOTHING = {
     "n_features_in_",
     "n_features_out_",
     "perplexity_",
+    "task_weights_",
 }
 _SETTLED = 2_000_000_000  # ns after which a further change of a file shows in its time stamps
 _MOST_KNOWN = 1 << 17

@@ -102,6 +102,6 @@ def _check_extractor(extractor):
         raise ValueError(f"weights_ does not fit the parameters: {what}")
     for name, array in weights.items():
         check_finite(f"weights_/{name}", np.asarray(array))
-    width = extractor._width()
+    width = extractor._width(network)
     if getattr(extractor, "n_features_out_", None) != width:
         raise ValueError(f"n_features_out_ must be {width} with these parameters")

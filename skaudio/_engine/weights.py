@@ -1,9 +1,14 @@
 """Random generators, and weights on their way between networks and numpy."""
 
+import hashlib
+import inspect
+
 import numpy as np
 import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
-__all__ = ["load", "new_generator", "new_seed", "to_numpy"]
+__all__ = ["digest", "initialised_from", "load", "new_generator", "new_seed", "to_numpy"]
 
 
 def new_generator(random_state):
@@ -43,6 +48,68 @@ def new_seed(generator):
         At least 0.
     """
     return int(torch.randint(np.iinfo(np.int32).max, (), generator=generator))
+
+
+class _Drawing(TorchFunctionMode):
+    """Gives torch's functions that draw numbers a generator where they have none."""
+
+    def __init__(self, generator):
+        super().__init__()
+        self.generator = generator
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        draws = func in _INITIALISERS or func.__name__ in _DRAWING
+        if draws and kwargs.get("generator") is None:
+            kwargs = {**kwargs, "generator": self.generator}
+        return func(*args, **kwargs)
+
+
+_INITIALISERS = {
+    function
+    for function in vars(nn.init).values()
+    if inspect.isfunction(function) and "generator" in inspect.signature(function).parameters
+}
+_DRAWING = {
+    *("bernoulli", "bernoulli_", "exponential_", "log_normal_", "multinomial", "normal"),
+    *("normal_", "rand", "randint", "randn", "random_", "randperm", "uniform_"),
+}
+
+
+def initialised_from(generator):
+    """Within this context layers of torch draw their initial weights from a generator.
+
+    Parameters
+    ----------
+    generator : torch.Generator or None
+        On the CPU. None: what they draw does not matter, as stored weights follow.
+
+    Returns
+    -------
+    context : context manager
+        In this thread alone; torch's global generator is not touched.
+    """
+    return _Drawing(torch.Generator() if generator is None else generator)
+
+
+def digest(weights):
+    """Digest of stored weights: names, types, shapes and values.
+
+    Parameters
+    ----------
+    weights : dict of str to ndarray
+        Result of `to_numpy`.
+
+    Returns
+    -------
+    digest : str
+        32 hexadecimal digits.
+    """
+    total = hashlib.sha256()
+    for name, array in weights.items():
+        total.update(f"{name} {array.dtype} {array.shape} ".encode())
+        total.update(np.ascontiguousarray(array))
+    return total.hexdigest()[:32]
 
 
 def to_numpy(network):

@@ -149,7 +149,7 @@ class MFCCTransformer(BaseAudioTransformer):
         check_number("n_deltas", self.n_deltas, 0)
         check_choice("delta", self.delta, ("difference", "savgol"))
 
-    def _frontend(self):
+    def _frontend(self, network):
         return frontends.Chain(
             log_mel(self, pad="constant"), frontends.MFCC(self.n_mels, self.n_mfcc)
         )

@@ -365,16 +365,14 @@ class RandomCNNTransformer(BaseAudioTransformer):
             return frontends.Wave()
         return log_mel(self, pad="reflect")
 
-    def _frontend(self):
+    def _frontend(self, network):
         stages = [self._input()]
         if self.normalize == "clip":
             stages.append(frontends.Standardize())
         elif self.normalize == "dataset":
             stages.append(frontends.Standardize(self.input_mean_, self.input_scale_))
-        shortest = self._min_steps()
-        return frontends.Chain(
-            *stages, frontends.FitLength(shortest, self.fixed_length, self.short)
-        )
+        fit = frontends.FitLength(network.min_steps, self.fixed_length, self.short)
+        return frontends.Chain(*stages, fit)
 
     def _network(self, generator):
         n_filters = DESIGNS[self.design][1] if self.n_filters is None else self.n_filters
@@ -406,6 +404,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
             return told[self.design].min_steps
         return self._network(None).min_steps
 
-    def _min_samples(self):
-        shortest = self._min_steps()
-        return shortest if self.design in WAVEFORM_DESIGNS else (shortest - 1) * self.hop_length
+    def _min_samples(self, network):
+        if self.design in WAVEFORM_DESIGNS:
+            return network.min_steps
+        return (network.min_steps - 1) * self.hop_length

@@ -9,18 +9,19 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._engine import weights
 from .._engine.extract import extract
+from ..base import BaseAudioTransformer
 from ..networks.vq import joint_codes, perplexity
 from ..utils.validation import check_choice, check_number
-from ._predictive import _PredictiveTransformer
+from ._predictive import PredictiveMixin
 
 __all__ = ["VQTransformer"]
 
 QUANTIZERS = ("ema", "gumbel", "kmeans")  # the first one unless told otherwise
-KEPT = {"context": ("c",), "embedding": ("z",)}
+MAPS = {"context": ("c",), "embedding": ("z",)}
 BAGS = ("histogram", "counts", "bigrams")
 
 
-class VQTransformer(_PredictiveTransformer):
+class VQTransformer(PredictiveMixin, BaseAudioTransformer):
     """Features of a network whose frames are words of a finite vocabulary.
 
     As in `Wav2VecTransformer`, the network learns without labels to tell the true future of a
@@ -164,6 +165,8 @@ class VQTransformer(_PredictiveTransformer):
     [(23, 2), (29, 2), (35, 2)]
     """
 
+    _after_training = (*PredictiveMixin._after_training, "output", "joint")
+
     def __init__(
         self,
         quantizer=None,
@@ -276,7 +279,7 @@ class VQTransformer(_PredictiveTransformer):
         NotFittedError
             If `fit` was not called.
         """
-        if self.output in KEPT:
+        if self.output in MAPS:
             return super().transform(X)
         if self.output == "histogram" and not self.joint:
             return self._extract(X, "mean")  # of maps that are 1 where a code is
@@ -301,9 +304,12 @@ class VQTransformer(_PredictiveTransformer):
         check_is_fitted(self)
         self._validate_running_parameters()
         clips = self._as_clips(X, reset=False)
-        network = weights.load(self._new_network(None, ("codes",)).eval(), self.weights_)
-        forward = self._forward_pass_of(network, None)
-        frames = extract(forward, clips, self._run())
+        return self._encoded(self.weights_, clips)
+
+    def _encoded(self, state, clips):
+        """Codes of clips by a network with these weights."""
+        network = weights.load(self._new_network(None, ("codes",)).eval(), state)
+        frames = extract(self._forward_pass_of(network, None), clips, self._run())
         return [codes.astype(np.int64) for codes in frames]
 
     def get_feature_names_out(self, input_features=None):
@@ -321,7 +327,7 @@ class VQTransformer(_PredictiveTransformer):
             "12-3 4-1".
         """
         names = super().get_feature_names_out(input_features)
-        if self.output in KEPT:
+        if self.output in MAPS:
             return names
         n_groups, n_codes = self._vocabulary()
         if not self.joint and self.output != "bigrams":
@@ -335,7 +341,7 @@ class VQTransformer(_PredictiveTransformer):
     def _validate_parameters(self):
         super()._validate_parameters()
         check_choice("quantizer", self.quantizer, (*QUANTIZERS, None))
-        check_choice("output", self.output, (*KEPT, *BAGS))
+        check_choice("output", self.output, (*MAPS, *BAGS))
         check_choice("joint", self.joint, (True, False))
         check_number("n_groups", self.n_groups, 1)
         check_number("n_codes", self.n_codes, 2)
@@ -353,25 +359,23 @@ class VQTransformer(_PredictiveTransformer):
             )
 
     def _network(self, generator):
-        return self._new_network(generator, KEPT.get(self.output, ("one_hot",)))
+        return self._new_network(generator, MAPS.get(self.output, ("one_hot",)))
 
-    def _fit(self, X, reset=True, **training):
-        super()._fit(X, reset, **training)
+    def _train(self, network, data, generator, plan):
+        super()._train(network, data, generator, plan)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # transform says it again
-            texts = np.concatenate(self.encode(X))
+            texts = np.concatenate(self._encoded(weights.to_numpy(network), data.clips))
         _, n_codes = self._vocabulary()
         counts = np.stack([np.bincount(text, minlength=n_codes) for text in texts.T])
         self.n_codes_used_ = (counts > 0).sum(axis=1)
         shares = torch.from_numpy(counts / counts.sum(axis=1, keepdims=True))
         self.perplexity_ = perplexity(shares).numpy()
-        network = weights.load(self._network(None), self.weights_)
-        self.codebook_ = network.quantizer.codebook().detach().numpy().copy()
-        return self
+        self.codebook_ = network.quantizer.codebook().detach().cpu().numpy().copy()
 
-    def _width(self):
-        if self.output in KEPT:
-            return super()._width()
+    def _width(self, network):
+        if self.output in MAPS:
+            return super()._width(network)
         n_groups, n_codes = self._vocabulary()
         if self.output == "bigrams":
             return n_codes ** (2 * n_groups)

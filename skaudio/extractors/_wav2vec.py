@@ -1,14 +1,15 @@
 """Features learnt from sound without labels, or read from an official checkpoint: wav2vec."""
 
+from ..base import BaseAudioTransformer
 from ..utils.validation import check_choice, check_number
-from ._predictive import _PredictiveTransformer
+from ._predictive import PredictiveMixin
 
 __all__ = ["Wav2VecTransformer"]
 
 FEATURES = {"c": ("c",), "z": ("z",), "cz": ("c", "z")}
 
 
-class Wav2VecTransformer(_PredictiveTransformer):
+class Wav2VecTransformer(PredictiveMixin, BaseAudioTransformer):
     """Features of a network that learnt, without labels, to predict the future of a sound.
 
     An encoder turns the wave into a frame z every 10 ms, a causal aggregator turns frames into
@@ -128,6 +129,8 @@ class Wav2VecTransformer(_PredictiveTransformer):
     >>> sorted(wav2vec.history_[0])[-2:]
     ['valid_accuracy', 'valid_loss']
     """
+
+    _after_training = (*PredictiveMixin._after_training, "features", "layer")
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Tell the true future of a sound from other moments: the task that trains wav2vec.
+"""Tell the true future of a sound from other moments: the loss that trains wav2vec.
 
 Schneider et al., arXiv:1904.05862, section 3.2.
 """
@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-__all__ = ["Contrast", "Prediction", "contrastive_loss", "draw_negatives", "guessing"]
+__all__ = ["Contrast", "contrastive_loss", "draw_negatives", "guessing"]
 
 
 class Contrast(NamedTuple):
@@ -24,14 +23,11 @@ class Contrast(NamedTuple):
         Number of predictions.
     n_correct : Tensor
         Of them, how many gave the true future the highest score.
-    asked : Tensor or float
-        Part of the loss that a quantiser asked for, which tells nothing apart.
     """
 
     loss: torch.Tensor
     n: int
     n_correct: torch.Tensor
-    asked: torch.Tensor | float = 0.0
 
 
 def guessing(n_negatives, objective):
@@ -132,82 +128,3 @@ def _objective(logits, objective):
         return (logits.logsumexp(1) - logits[:, 0]).sum()
     weight = 1 / (logits.shape[1] - 1) if objective == "balanced" else 1.0
     return F.softplus(-logits[:, 0]).sum() + weight * F.softplus(logits[:, 1:]).sum()
-
-
-class Prediction(nn.Module):
-    """The task that trains a network: crops in, how well the future was told out.
-
-    Parameters
-    ----------
-    network : Wav2Vec
-        What is trained.
-    n_negatives : int
-        Other moments that each target is told from.
-    objective : str
-        As in `contrastive_loss`.
-    settles : float
-        Share of the training before which a quantiser is left out: of frames that mean nothing
-        yet it would make few codes, and never more. Losses can be compared from there on.
-    """
-
-    def __init__(self, network, n_negatives, objective, settles=0.0):
-        super().__init__()
-        self.network, self.n_negatives, self.objective = network, n_negatives, objective
-        self.settles, self.chance = settles, guessing(n_negatives, objective)
-        self.register_buffer("waiting", torch.tensor(settles > 0))
-        # a context, the frames that are skipped, and one target beside a negative
-        self.shortest = network.min_steps + network.offset * network.stride
-        self.generator = torch.Generator()
-        self.progress = 0.0  # of the training, 0 to 1
-
-    def reseed(self, seed):
-        """Start the draws anew.
-
-        Parameters
-        ----------
-        seed : int
-            Of the negatives, and of a quantiser's noise.
-        """
-        self.generator.manual_seed(seed)
-
-    def forward(self, wave):
-        # samples that no frame reaches would be cut off layer by layer, at some cost
-        beyond = (wave.shape[1] - self.network.min_steps) % self.network.stride
-        wave = wave[:, : wave.shape[1] - beyond]
-        lengths = torch.full((len(wave),), wave.shape[1])
-        z, lengths = self.network.encode(wave[:, None], lengths)
-        quantizer, asked = self.network.quantizer, z.new_zeros(())
-        if quantizer is not None and not (self.training and self.progress < self.settles):
-            if self.training and self.waiting:
-                quantizer.start(z, lengths, self.generator)
-                self.waiting.fill_(False)
-            # from 2 to 0.5 over seven tenths of the training, as published
-            temperature = max(2 * 0.25 ** (self.progress / 0.7), 0.5)
-            quantized = quantizer(z, lengths, temperature=temperature, generator=self.generator)
-            z, asked = quantized.z, quantized.loss
-        c = self.network.aggregate(z, lengths)[-1]
-        negatives = draw_negatives(z.shape[-1], len(z), self.n_negatives, self.generator)
-        contrast = contrastive_loss(
-            z, self.network.predict(c), negatives, self.network.offset, self.objective
-        )
-        asked = asked * contrast.n
-        return contrast._replace(loss=contrast.loss + asked, asked=asked.detach())
-
-    def memory(self, n_crops, n_samples):
-        """Memory that an update needs, about.
-
-        Parameters
-        ----------
-        n_crops, n_samples : int
-            Crops of a batch, and samples of each.
-
-        Returns
-        -------
-        n_bytes : float
-            Of activations, scores and their gradients.
-        """
-        n_frames = n_samples / self.network.stride
-        n_channels, _, n_steps = self.network.head["weight"].shape[1:]
-        n_predictions = n_frames * min(n_steps, n_frames)
-        numbers = n_predictions * (7 * (1 + self.n_negatives) + 2 * n_frames + 3 * n_channels)
-        return 4 * n_crops * (numbers + 2 * self.network.floats_per_step * n_samples)

@@ -108,7 +108,7 @@ class FilterBankDisplay:
         check_is_fitted(extractor)
         rate = float(extractor.sample_rate)
         if isinstance(extractor, MFCCTransformer):
-            bands = extractor._frontend().parts[0].mel.numpy()[:n_filters]
+            bands = extractor._ready(None).frontend.parts[0].mel.numpy()[:n_filters]
             # an odd n_fft has no bin at half the rate
             rate *= 2 * (bands.shape[1] - 1) / extractor.n_fft
             return cls(filters=[bands], rate=rate, kind="bands", unit="bins")

@@ -23,8 +23,7 @@ class CropBatch(NamedTuple):
     wave : Tensor of shape (B, T), float32
         The samples.
     weight : Tensor of shape (B,), float32
-        What each crop counts for. The weights of a batch sum to 1, over all processes that share
-        it; a part of a batch has those of its crops.
+        What each crop counts for: over a batch, and all processes that share it, they sum to 1.
     clip : Tensor of shape (B,), int64
         Which of the clips given to `fit` each crop is from; where short clips are joined, the
         first of them.
@@ -86,9 +85,9 @@ class Task(nn.Module):
         What ``judged_by`` is for who has learnt nothing, to warn of it. None: nobody knows.
     judged_by : str, default="loss"
         The score that ``chance`` is about, lower being better.
-    comparable_from : float, default=0.0
-        Share of the training from which the losses of epochs can be compared with each other; no
-        earlier epoch is the best.
+    comparable : bool, default=True
+        Whether the loss of the epoch that ends can be compared with those of later ones; if not,
+        it cannot be the best.
     rhythm : sequence of int or None, default=None
         Which of several `optimizers` makes each update, in a cycle: ``(0, 0, 1)`` is two of the
         first, then one of the second. None: all make every update together.
@@ -106,7 +105,7 @@ class Task(nn.Module):
     divisible: bool = True
     chance: float | None = None
     judged_by: str = "loss"
-    comparable_from: float = 0.0
+    comparable: bool = True
     rhythm: Sequence[int] | None = None
     max_grad_norm: float | None = 5.0
 

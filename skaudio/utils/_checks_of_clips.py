@@ -134,7 +134,7 @@ def check_any_length(estimator):
     """
     X = noise(1, 2, 3, 10, 1000)
     estimator = fitted(estimator, X)
-    shortest = estimator._min_samples()
+    shortest = estimator._ready(None).min_samples
     for clips in (X, *([clip] for clip in X)):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

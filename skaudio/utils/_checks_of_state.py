@@ -189,7 +189,7 @@ def check_frames(estimator):
     estimator = fitted(estimator, X, pooling="mean")
     frames, Z = estimator.transform_frames(X), estimator.transform(X)
     assert len(frames) == len(X), f"frames of {len(frames)} clips for {len(X)} clips"
-    maps = estimator._forward_pass(None).network.maps
+    maps = estimator._ready(None).network.maps
     width = sum(len(m.channels) for m in maps)
     for clip, values in zip(X, frames, strict=True):
         assert values.dtype == np.float32, f"frames are {values.dtype}, not float32"

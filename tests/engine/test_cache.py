@@ -135,8 +135,8 @@ class Gain(MFCCTransformer):
         self.by = by
         self.memory = memory
 
-    def _frontend(self):
-        frontend = super()._frontend()
+    def _frontend(self, network):
+        frontend = super()._frontend(network)
         frontend.register_forward_hook(lambda module, args, out: (self.by(out[0]), out[1]))
         return frontend
 

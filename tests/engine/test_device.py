@@ -64,7 +64,7 @@ ON_META = [e for e in check_instances() if not isinstance(e, VQTransformer)]
 @pytest.mark.parametrize(("sizes", "most"), [((9000, 6000), 1 << 20), ((60_000,), 4000)])
 def test_nothing_stays_behind_on_the_processor(extractor, sizes, most):
     clips = noise(*sizes)  # that share a batch, or one so long that it is taken in parts
-    forward = extractor.fit(clips)._forward_pass(extractor.pooling)
+    forward = extractor.fit(clips)._ready(extractor.pooling)
     if not forward.network.handles_lengths:
         clips = clips[:1]
     lengths = torch.tensor([len(clip) for clip in clips])
@@ -84,7 +84,7 @@ def test_meta_refuses_what_lies_elsewhere():
 
 
 def test_batches_are_as_large_as_the_gpu_allows(monkeypatch):
-    forward = RandomCNNTransformer(n_filters=8).fit(noise(4000))._forward_pass("mean")
+    forward = RandomCNNTransformer(n_filters=8).fit(noise(4000))._ready("mean")
     free = 1 << 40
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 2 * free))
     gpu = torch.device("cuda", 0)

@@ -26,9 +26,9 @@ def built(monkeypatch):
     """Extractors whose forward pass was built, one after the other."""
     calls, build = [], BaseAudioTransformer._forward_pass
 
-    def counted(self, how):
+    def counted(self):
         calls.append(type(self).__name__)
-        return build(self, how)
+        return build(self)
 
     monkeypatch.setattr(BaseAudioTransformer, "_forward_pass", counted)
     return calls
@@ -119,8 +119,8 @@ def test_copies_and_pickles_know_nothing_of_it(built):
 def test_it_goes_with_the_extractor(monkeypatch):
     passes, build = [], BaseAudioTransformer._forward_pass
 
-    def noted(self, how):
-        forward = build(self, how)
+    def noted(self):
+        forward = build(self)
         passes.append(weakref.ref(forward.network))
         return forward
 
@@ -137,7 +137,7 @@ def test_memory_is_bounded(monkeypatch, built):
     gc.collect()
     module._entries.clear()
     extractors = [cnn().fit(X) for _ in range(3)]
-    size = extractors[0]._forward_pass(None).n_bytes
+    size = extractors[0]._ready(None).n_bytes
     monkeypatch.setattr(module, "_MOST_BYTES", int(2.5 * size))
     for extractor in extractors:
         extractor.transform(X)

@@ -75,7 +75,7 @@ def test_checkpoints_give_the_codes_and_features_of_float64(tmp_path, kind):
     path, tensors = write(tmp_path / "vq.pt", kind)
     X = noise(3000, 5000)
     context = VQTransformer(kind, pretrained=path).fit(X)
-    network = context._forward_pass(None).network
+    network = context._ready(None).network
     options = {"encoder": LAYERS["encoder_layers"], "aggregator": LAYERS["aggregator_layers"]}
     embedding = VQTransformer(kind, pretrained=path, output="embedding").fit(X)
     for wave, codes, c, z in zip(

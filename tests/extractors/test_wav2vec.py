@@ -71,7 +71,7 @@ def test_checkpoints_give_the_features_of_float64(tmp_path, kind, features):
     X = noise(3000, 5000)
     wav2vec = Wav2VecTransformer(pretrained=path, features=features).fit(X)
     assert wav2vec.n_epochs_ == 0 and not wav2vec.learns_from_clips
-    network = wav2vec._forward_pass(None).network
+    network = wav2vec._ready(None).network
     official = official_weights()
     first = wav2vec.weights_["encoder.0.conv.weight"]
     assert np.array_equal(first, official["feature_extractor.conv_layers.0.0.weight"])

@@ -135,7 +135,7 @@ def test_clips_of_different_length_share_batches():
 @pytest.mark.parametrize("estimator", check_instances(), ids=lambda e: type(e).__name__)
 def test_long_clip_is_tiled(estimator):
     estimator.fit([np.concatenate(noise(460_000))])
-    forward = estimator._forward_pass(None)
+    forward = estimator._ready(None)
     steps = int(forward.frontend.output_lengths(torch.tensor(460_000)))
     if forward.network.halo is None or getattr(estimator, "fixed_length", None) is not None:
         return  # whole by nature, or cut short

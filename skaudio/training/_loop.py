@@ -8,12 +8,11 @@ from skorch import NeuralNet
 from skorch.callbacks import GradientNormClipping
 from skorch.hf import AccelerateMixin
 
-from . import callbacks
-from .warn import warn
+from .._engine.warn import warn
+from . import _callbacks as callbacks
+from ._task import Outcome
 
 __all__ = ["Loop", "launched"]
-
-_CLIP = 5.0  # norm of the gradients of all weights
 
 
 def launched(device):
@@ -41,8 +40,8 @@ class Loop:
 
     Parameters
     ----------
-    task : Module
-        What is trained; see `skaudio._engine.train.train`.
+    task : Task
+        What is trained.
     training, validation : Crops, or None for no validation
         Batches.
     recipe : Recipe
@@ -71,17 +70,17 @@ class Loop:
         self.best = callbacks.Best(task, part)
         self.ending = callbacks.Ending(self.schedule, self.best if stopping else None)
         mine = [
-            ("draws", callbacks.Draws(self)),
-            ("accuracy", callbacks.Accuracy(accelerator)),
-            ("clipping", GradientNormClipping(_CLIP)),
+            ("seeds", callbacks.Seeds(self)),
+            ("scores", callbacks.Scores(accelerator)),
+            *self._clipping(),
             ("schedule", self.schedule),
             ("best", self.best),
             *[(f"user{i}", item) for i, item in enumerate(recipe.callbacks or ())],
         ]
         self.main = accelerator is None or accelerator.is_main_process
-        self.kept = callbacks.Kept(self) if file is not None and self.main else None
-        if self.kept is not None:
-            mine.append(("kept", self.kept))
+        self.saving = callbacks.Saving(self) if file is not None and self.main else None
+        if self.saving is not None:
+            mine.append(("saving", self.saving))
         if recipe.verbose and self.main:
             mine.append(("bar", callbacks.Bar(self.schedule)))
         mine.append(("ending", self.ending))
@@ -89,8 +88,6 @@ class Loop:
         self.net = net(
             task,
             criterion=object,  # the task computes its own loss
-            optimizer=torch.optim.Adam,
-            optimizer__fused=True,
             lr=recipe.learning_rate,
             train_split=None,
             callbacks=mine,
@@ -103,6 +100,10 @@ class Loop:
         self.net.loop = self
         self.net.batches, self.net.precision = (training, validation), recipe.precision
 
+    def _clipping(self):
+        norm = self.task.max_grad_norm
+        return [] if norm is None else [("clipping", GradientNormClipping(norm))]
+
     def run(self, state=None):
         """Train, or go on; when interrupted, too, the task is left with its best weights.
 
@@ -114,7 +115,7 @@ class Loop:
         Returns
         -------
         history : list of dict
-            As of `skaudio._engine.train.train`.
+            As `train` returns it.
 
         Raises
         ------
@@ -140,12 +141,13 @@ class Loop:
         if self.interrupted:
             self._tell_interruption(len(rows))
         elif len(rows) == self.epochs or self.ending.reached(rows):
-            if self.kept is not None:
-                self.kept.write(done=True)
+            if self.saving is not None:
+                self.saving.write(done=True)
         elif self.best.weights is None:
             warn(
                 f"a callback ended the training after {len(rows)} of {self.epochs} epochs, before "
-                "the quantizer took part, so its codes mean nothing; train for longer"
+                "any of them could be compared with others, so that none is the best; train for "
+                "longer"
             )
 
     def _tell_interruption(self, n_epochs):
@@ -203,6 +205,38 @@ def _silent(*text):
     """Take the place of print."""
 
 
+class _Optimizers:
+    """The optimizers of a task, as the one that skorch knows; the task says whose turn it is."""
+
+    def __init__(self, task, learning_rate):
+        self._task, self._optimizers = task, task.optimizers(learning_rate)
+        for group in self.param_groups:
+            group["initial_lr"] = group["lr"]
+
+    @property
+    def param_groups(self):
+        return [group for optimizer in self._optimizers for group in optimizer.param_groups]
+
+    def zero_grad(self, set_to_none=True):
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none)
+
+    def step(self, closure=None):
+        if closure is not None:
+            with torch.enable_grad():
+                closure()
+        turn = self._task.turn
+        for optimizer in self._optimizers if turn is None else [self._optimizers[turn]]:
+            optimizer.step()
+
+    def state_dict(self):
+        return [optimizer.state_dict() for optimizer in self._optimizers]
+
+    def load_state_dict(self, states):
+        for optimizer, state in zip(self._optimizers, states, strict=True):
+            optimizer.load_state_dict(state)
+
+
 class _Net(NeuralNet):
     """skorch's net, with batches that are ready and a module that computes its own loss."""
 
@@ -217,10 +251,21 @@ class _Net(NeuralNet):
     def get_iterator(self, dataset, training=False):
         return dataset
 
+    def initialize_optimizer(self, triggered_directly=None):
+        self.optimizer_ = _Optimizers(self.loop.task, self.lr)
+        return self
+
+    def _step_optimizer(self, step_fn):
+        self.optimizer_.step(step_fn)
+
+    def _zero_grad_optimizer(self, set_to_none=None):
+        self.optimizer_.zero_grad()
+
     def infer(self, x, **params):
-        x = x.to(self.optimizer_.param_groups[0]["params"][0].device)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            return self.module_(x)
+        device = self.optimizer_.param_groups[0]["params"][0].device
+        batch = x._make(None if part is None else part.to(device) for part in x)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            return self.module_(batch)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         # y_true: what each crop of the batch counts for
@@ -240,45 +285,60 @@ class _Net(NeuralNet):
 
     def train_step_single(self, batch, **params):
         self._set_training(True)
-        wave, weights = batch
+        n_crops, n_samples = batch.wave.shape
         while True:
             try:
-                return self._in_parts(wave, weights)
+                return self._in_parts(batch)
             except torch.OutOfMemoryError:
-                if self.parts >= len(wave):
+                if self.parts >= n_crops or not self.loop.task.divisible:
                     raise
             # here the failed attempt no longer holds its tensors
             if self.parts == 1:
                 warn(
-                    f"{wave.device.type} memory is too small for batches of {len(wave)} crops of "
-                    f"{wave.shape[1]} samples; they are computed in parts, which changes nothing "
-                    "else; a lower batch_seconds or crop_seconds would need less memory"
+                    f"memory of the device is too small for batches of {n_crops} crops of "
+                    f"{n_samples} samples; they are computed in parts, which changes nothing else; "
+                    "a lower batch_seconds or crop_seconds would need less memory"
                 )
             self.parts *= 2
             self._zero_grad_optimizer()
             torch.cuda.empty_cache()
 
-    def _in_parts(self, wave, weights):
+    def validation_step(self, batch, **params):
+        self._set_training(False)
+        with torch.no_grad():
+            outcome = self.infer(batch)
+            return {"loss": self.get_loss(outcome, batch.weight), "y_pred": outcome}
+
+    def _in_parts(self, batch):
         """Gradients of a batch, part by part; the outcome of a step as skorch wants it."""
         loss, outcomes = 0.0, []
-        parts = zip(wave.chunk(self.parts), weights.chunk(self.parts), strict=True)
-        for part, part_weights in parts:
-            contrast = self.infer(part)
-            part_loss = self.get_loss(contrast, part_weights, training=True)
+        chunks = (part if part is None else part.chunk(self.parts) for part in batch)
+        n_parts = min(self.parts, len(batch.wave))
+        for part in zip(*(c or [None] * n_parts for c in chunks), strict=True):
+            part = batch._make(part)
+            outcome = self.infer(part)
+            part_loss = self.get_loss(outcome, part.weight, training=True)
             self._backward(part_loss)
             loss = loss + part_loss.detach()
-            outcomes.append(contrast._replace(loss=contrast.loss.detach()))
-        together = type(contrast)(*map(sum, zip(*outcomes, strict=True)))
-        return {"loss": loss, "y_pred": together}
+            outcomes.append(outcome._replace(loss=outcome.loss.detach()))
+        return {"loss": loss, "y_pred": _summed(outcomes)}
 
     def _backward(self, loss):
         loss.backward()
+
+
+def _summed(outcomes):
+    """One outcome of the parts of a batch."""
+    first = outcomes[0]
+    scores = {name: sum(outcome.scores[name] for outcome in outcomes) for name in first.scores}
+    return Outcome(sum(o.loss for o in outcomes), sum(o.n for o in outcomes), scores)
 
 
 class _SharedNet(AccelerateMixin, _Net):
     """One of several processes, each with its share of every batch."""
 
     train_step_single = _Net.train_step_single
+    _step_optimizer = _Net._step_optimizer
 
     def get_iterator(self, dataset, training=False):
         return dataset

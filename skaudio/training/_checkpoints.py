@@ -15,7 +15,7 @@ import torch
 
 __all__ = ["check_folder", "load", "save"]
 
-_MARK = b"skaudio training 1\n"
+_MARK = b"skaudio training 2\n"
 
 
 def check_folder(folder):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
+from skaudio._engine.callbacks import Kept
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
@@ -14,7 +15,6 @@ from sklearn.svm import SVC
 from skorch.callbacks import Callback
 
 from skaudio._engine import checkpoint
-from skaudio._engine.callbacks import Kept
 from skaudio.datasets import make_sounds
 from skaudio.networks.contrastive import contrastive_loss, guessing
 from tests.engine.test_train import CLIPS, Stop, equal_weights, losses, noise, small, vq

@@ -13,6 +13,7 @@ import pytest
 import sklearn
 import soundfile
 import torch
+from skaudio._engine.train import Crops, Recipe, Waves, train
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from skorch.callbacks import Callback
@@ -22,7 +23,6 @@ import skaudio
 from skaudio import AudioFile, VQTransformer, Wav2VecTransformer
 from skaudio._engine import checkpoint
 from skaudio._engine import train as module
-from skaudio._engine.train import Crops, Recipe, Waves, train
 from skaudio.audio import Clips
 from skaudio.datasets import make_sounds
 from skaudio.networks.contrastive import Contrast

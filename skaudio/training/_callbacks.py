@@ -6,13 +6,14 @@ import time
 import torch
 from skorch.callbacks import Callback
 
-from . import checkpoint
-from .warn import warn
+from .._engine.warn import warn
+from . import _checkpoints
 
-__all__ = ["Accuracy", "Bar", "Best", "Draws", "Ending", "Kept", "Schedule", "rows"]
+__all__ = ["Bar", "Best", "Ending", "Saving", "Schedule", "Scores", "Seeds", "rows"]
 
 _PATIENCE = 5  # epochs
-_WARM_UP = 0.05  # share of the training in which the learning rate rises
+_PARTS = ("train", "valid")
+_SKORCHS = {"train_batch_count", "valid_batch_count"}
 
 
 def rows(history):
@@ -26,64 +27,65 @@ def rows(history):
     Returns
     -------
     rows : list of dict
-        As `skaudio._engine.train.train` returns them.
+        As `train` returns them.
     """
-    names = ("epoch", "dur", "seconds", "learning_rate")
-    names += ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
-    return [
-        {"seconds" if name == "dur" else name: row[name] for name in names if name in row}
-        for row in history
-        if "learning_rate" in row
-    ]
+    return [_row(noted) for noted in history if "learning_rate" in noted]
 
 
-class Draws(Callback):
-    """Start the draws of each validation anew, so that its losses can be compared."""
+def _row(noted):
+    row = {"epoch": noted["epoch"], "seconds": noted.get("dur", noted.get("seconds"))}
+    row |= {name: noted[name] for name in ("updates", "learning_rate")}
+    for part in _PARTS:
+        scores = (name for name in noted if name.startswith(f"{part}_") and name not in _SKORCHS)
+        row |= {name: noted[name] for name in scores}
+    return row
+
+
+class Seeds(Callback):
+    """Seed the task's generator for each epoch, and alike for each validation."""
 
     def __init__(self, loop):
         self.loop = loop
 
     def on_epoch_begin(self, net, **kwargs):
-        self.loop.task.reseed(self.loop.seed + len(net.history))
+        self.loop.task.generator.manual_seed(self.loop.seed + len(net.history))
         self._validating = False
 
     def on_batch_begin(self, net, batch=None, training=None, **kwargs):
         if not training and not self._validating:
             self._validating = True
-            self.loop.task.reseed(self.loop.seed)
+            self.loop.task.generator.manual_seed(self.loop.seed)
 
 
-class Accuracy(Callback):
+class Scores(Callback):
     """Means over the predictions of an epoch in all processes, not over its batches."""
 
     def __init__(self, accelerator):
         self.accelerator = accelerator
 
     def on_epoch_begin(self, net, **kwargs):
-        self._sums = {True: [0.0, 0, 0, 0.0], False: [0.0, 0, 0, 0.0]}
+        self._sums = {part: {} for part in _PARTS}
 
     def on_batch_end(self, net, batch=None, training=None, y_pred=None, **kwargs):
-        sums = self._sums[training]
-        sums[0] += y_pred.loss.item()
-        sums[1] += y_pred.n
-        sums[2] += y_pred.n_correct.item()
-        sums[3] += float(y_pred.asked)
+        sums = self._sums["train" if training else "valid"]
+        for name, value in {"loss": y_pred.loss, **y_pred.scores}.items():
+            total, n = sums.get(name, (0.0, 0))
+            sums[name] = total + float(value), n + y_pred.n
 
     def on_epoch_end(self, net, **kwargs):
-        for training, name in ((True, "train"), (False, "valid")):
-            sums = self._sums[training]
-            if self.accelerator is not None:
-                sums = torch.tensor(sums, device=self.accelerator.device)
-                sums = self.accelerator.reduce(sums, "sum").tolist()
-            loss, n, n_correct, asked = sums
-            if n:
-                net.history.record(f"{name}_loss", loss / n)
-                net.history.record(f"{name}_accuracy", n_correct / n)
-                net.history.record(f"{name}_asked", asked / n)
+        everywhere = [self._sums]
+        if self.accelerator is not None:
+            from accelerate.utils import gather_object
+
+            everywhere = gather_object(everywhere)
+        for part in _PARTS:
+            for name in everywhere[0][part]:
+                totals, counts = zip(*(sums[part][name] for sums in everywhere), strict=True)
+                net.history.record(f"{part}_{name}", sum(totals) / sum(counts))
 
 
 class Schedule(Callback):
-    """Linear warm-up, then half a cosine to zero, over the updates or the time, whichever ends."""
+    """Learning rates by the share of the training that is over: of updates or time, the larger."""
 
     def __init__(self, loop, recipe, updates, accelerator):
         self.loop, self.recipe, self.updates = loop, recipe, updates
@@ -109,6 +111,11 @@ class Schedule(Callback):
         self.set_spent((self.update, 0.0 if self._begin is None else self.spent()[1]))
         self._set(net)
 
+    def on_batch_begin(self, net, batch=None, training=None, **kwargs):
+        task = self.loop.task
+        in_turn = training and task.rhythm is not None
+        task.turn = task.rhythm[self.update % len(task.rhythm)] if in_turn else None
+
     def on_batch_end(self, net, training=None, **kwargs):
         if training:
             self.update += 1
@@ -128,23 +135,21 @@ class Schedule(Callback):
         return min(share, 1.0)
 
     def _set(self, net):
-        done = self.progress = self.loop.task.progress = self._measured()
-        if done < _WARM_UP:
-            factor = max(done / _WARM_UP, 1e-3)
-        else:
-            factor = 0.5 * (1 + math.cos(math.pi * (done - _WARM_UP) / (1 - _WARM_UP)))
+        task = self.loop.task
+        self.progress = task.progress = self._measured()
+        factor = task.schedule(self.progress)
         for group in net.optimizer_.param_groups:
-            group["lr"] = self.recipe.learning_rate * factor
+            group["lr"] = group["initial_lr"] * factor
 
     def on_epoch_end(self, net, **kwargs):
+        net.history.record("updates", self.update)
         net.history.record("learning_rate", net.optimizer_.param_groups[0]["lr"])
 
 
 class Best(Callback):
     """Remember the weights of the best epoch since losses can be compared.
 
-    ``least`` is the lowest loss of any epoch without what is no prediction, to be compared with
-    that of guessing.
+    ``least`` is the lowest value of the score that the task is judged by.
     """
 
     def __init__(self, task, part):
@@ -152,11 +157,11 @@ class Best(Callback):
         self.loss, self.epoch, self.weights, self.least = math.inf, None, None, math.inf
 
     def on_epoch_end(self, net, **kwargs):
-        if self.task.progress < self.task.settles:
+        if not self.task.comparable:
             return
         row = net.history[-1]
         loss = row[f"{self.part}_loss"]
-        self.least = min(self.least, loss - row[f"{self.part}_asked"])
+        self.least = min(self.least, row[f"{self.part}_{self.task.judged_by}"])
         if loss <= self.loss:
             self.loss, self.epoch = loss, len(net.history)
             state = self.task.state_dict()
@@ -182,7 +187,7 @@ class Best(Callback):
             self.task.load_state_dict(self.weights)
 
 
-class Kept(Callback):
+class Saving(Callback):
     """Write all that the next epoch hangs on; a full disk is told once, and training goes on."""
 
     def __init__(self, loop):
@@ -200,7 +205,7 @@ class Kept(Callback):
             Whether the training has come to its end.
         """
         try:
-            checkpoint.save(self.loop.file, self.loop.state(done))
+            _checkpoints.save(self.loop.file, self.loop.state(done))
         except KeyboardInterrupt:
             self.loop.interrupted = True  # by Ctrl-C: no callback ended it
             raise
@@ -243,7 +248,7 @@ class Ending(Callback):
 
 
 class Bar(Callback):
-    """Progress bar with the loss and accuracy of the task."""
+    """Progress bar with the loss and the scores of the task."""
 
     def __init__(self, schedule):
         self.schedule = schedule
@@ -260,9 +265,10 @@ class Bar(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         row = net.history[-1]
-        part = "valid" if "valid_loss" in row else "train"
-        text = f"loss {row[f'{part}_loss']:.3f}, accuracy {row[f'{part}_accuracy']:.3f}"
-        self._bar.set_postfix_str(text)
+        part = "valid_" if "valid_loss" in row else "train_"
+        scores = {n.removeprefix(part): v for n, v in row.items() if n.startswith(part)}
+        texts = (f"{n} {v:.3f}" for n, v in scores.items() if f"{part}{n}" not in _SKORCHS)
+        self._bar.set_postfix_str(", ".join(texts))
 
     def on_train_end(self, net, **kwargs):
         self._bar.close()

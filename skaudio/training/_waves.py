@@ -5,9 +5,10 @@ import tempfile
 from contextlib import contextmanager
 
 import numpy as np
+import torch
 
+from .._engine.warn import warn
 from ..audio import ClipError
-from .warn import warn
 
 __all__ = ["Waves"]
 
@@ -21,6 +22,8 @@ class Waves:
         The clips.
     shortest : int
         Clips of fewer samples are left out; if all are so short, they end in zeros instead.
+    pad : bool
+        Whether each of these ends in zeros: where clips have labels, none is left out.
     failures : list or None
         Takes the `ClipError` of each unusable clip. None: the first one is raised.
 
@@ -32,18 +35,19 @@ class Waves:
         If there is no room for the file.
     """
 
-    def __init__(self, clips, shortest, failures=None):
+    def __init__(self, clips, shortest, pad=False, failures=None):
         self.rows, self.starts, self.loudest = [], [0], 0.0
         self._digest = hashlib.sha256()
         with _names_tmpdir():
             # unbuffered: what cannot be written is told here, not when the file is closed
             self._file = tempfile.TemporaryFile(buffering=0)
         with self._file:
-            self._decode(clips, shortest, failures)
+            self._decode(clips, shortest, pad, failures)
             with _names_tmpdir():
                 self.samples = np.memmap(self._file, np.float32, "r", shape=(self.starts[-1],))
+        self.clip_rows = torch.tensor([clips.rows[i] for i in self.rows])  # in X
 
-    def _decode(self, clips, shortest, failures):
+    def _decode(self, clips, shortest, pad, failures):
         short, problem = [], None
         for i in range(len(clips)):
             try:
@@ -54,8 +58,8 @@ class Waves:
                 failures.append(error)
                 problem = problem or error
                 continue
-            if len(wave) >= shortest:
-                self._add(i, wave)
+            if len(wave) >= shortest or pad:
+                self._add(i, np.pad(wave, (0, max(0, shortest - len(wave)))))
             elif not self.rows:
                 short.append((i, np.pad(wave, (0, shortest - len(wave)))))
         if not self.rows and not short:

@@ -1,0 +1,192 @@
+"""Tell classes of sounds apart: the task, and what it adds to an estimator."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+from torch import nn
+
+from .._engine import weights
+from ..pooling import part_names, pool, resolve
+from ._columns import one_per_clip
+from ._estimator import TrainingMixin
+from ._task import Outcome, Task
+
+__all__ = ["Classification", "ClassificationMixin"]
+
+
+class Classification(Task):
+    """Cross-entropy of classes, from the pooled frames of each crop.
+
+    Its score is ``accuracy``, the share of crops whose class is the likeliest.
+
+    Parameters
+    ----------
+    network : Network
+        What is trained.
+    n_classes : int
+        Number of classes.
+    frontend : Frontend, default=None
+        What the network reads the crops through. None: it reads the wave.
+    pooling : str or sequence of str, default="mean"
+        How the frames of each layer become one vector; see `skaudio.pooling.resolve`.
+    head : Module, default=None
+        Vectors (B, D) -> logits (B, n_classes). None: each feature standardised over the batch,
+        then a linear layer.
+    y : ndarray of int, default=None
+        The class of each clip; who only knows how frequent each is has learnt nothing.
+    """
+
+    divisible = False  # the standardisation compares the crops of a batch
+
+    def __init__(self, network, n_classes, frontend=None, *, pooling="mean", head=None, y=None):
+        super().__init__(network, frontend)
+        self.names = resolve(pooling)
+        self.head = nn.Sequential(nn.BatchNorm1d(self.width), nn.Linear(self.width, n_classes))
+        if head is not None:
+            self.head, self.divisible = head, True
+        if y is not None:
+            shares = np.bincount(y, minlength=n_classes) / len(y)
+            self.chance = float(-(shares * np.log(np.maximum(shares, 1e-300))).sum())
+
+    @property
+    def width(self):
+        """Features of a vector."""
+        return len(part_names(self.names)) * sum(len(m.channels) for m in self.network.maps)
+
+    def logits(self, wave):
+        """Logits of the classes.
+
+        Parameters
+        ----------
+        wave : Tensor of shape (B, T)
+            Crops.
+
+        Returns
+        -------
+        logits : Tensor of shape (B, n_classes)
+            Their softmax is the probability of each class.
+        """
+        vectors = [pool(*layer, self.names) for layer in self.frames(wave)]
+        return self.head(torch.cat(vectors, dim=1))
+
+    def forward(self, batch):
+        logits = self.logits(batch.wave)
+        loss = F.cross_entropy(logits.float(), batch.target, reduction="sum")
+        n_correct = (logits.argmax(1) == batch.target).sum()
+        return Outcome(loss, len(logits), {"accuracy": n_correct})
+
+
+class ClassificationMixin(TrainingMixin):
+    """Training on the classes of clips, and what the trained classes are good for.
+
+    A subclass's ``_task(network, y)`` gives a `Classification`, for the number of ``classes_``;
+    ``y`` is the class of each clip, from 0 on, or None when stored weights follow. Another way
+    from clips to probabilities than the head on pooled features goes into ``_log_posteriors``.
+    """
+
+    def predict(self, X):
+        """Likeliest class of each clip.
+
+        Parameters
+        ----------
+        X : list of clips, or array of shape (n_clips, n_samples)
+            As in `fit`.
+
+        Returns
+        -------
+        classes : ndarray of shape (n_clips,)
+            Of those in ``classes_``.
+
+        Raises
+        ------
+        ClipError
+            (a ValueError) If a clip cannot be used and ``on_error="raise"``.
+        ValueError
+            If clips were skipped: they have no class.
+        NotFittedError
+            If `fit` learnt no classes.
+        """
+        probabilities = self.predict_proba(X)
+        (skipped,) = np.nonzero(np.isnan(probabilities[:, 0]))
+        if len(skipped):
+            raise ValueError(
+                f"{len(skipped)} of {len(probabilities)} clips cannot be used and have no class, "
+                f"clip {skipped[0]} first; leave them out, or use predict_proba"
+            )
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def predict_proba(self, X):
+        """Probability of each class for each clip.
+
+        Parameters
+        ----------
+        X : list of clips, or array of shape (n_clips, n_samples)
+            As in `fit`.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_clips, n_classes), float64
+            Columns as in ``classes_``; rows sum to 1, and are NaN for skipped clips.
+
+        Raises
+        ------
+        ClipError
+            (a ValueError) If a clip cannot be used and ``on_error="raise"``.
+        NotFittedError
+            If `fit` learnt no classes.
+        """
+        check_is_fitted(self)
+        if "classes_" not in vars(self):
+            raise NotFittedError(
+                f"this {type(self).__name__} was fitted without training and knows no classes; "
+                "fit it with labels and max_epochs other than 0"
+            )
+        log_posteriors = torch.from_numpy(self._log_posteriors(X)).double()
+        return log_posteriors.softmax(dim=1).numpy()
+
+    def _log_posteriors(self, X):
+        """Logarithms of probabilities (n_clips, n_classes), up to a constant for each clip."""
+        vectors = torch.from_numpy(self._extract(X, self.pooling))
+        with torch.inference_mode():
+            return self._fitted_task().head(vectors).numpy()
+
+    def _fitted_task(self):
+        """The task with its learnt weights, those of the network left out."""
+        with weights.initialised_from(None):
+            task = self._task(self._network(None), None)
+        return weights.load(task, self.task_weights_).eval()
+
+    def _labels(self, y, n_clips, needed):
+        if not needed:
+            return None
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        y = one_per_clip("y", column_or_1d(y, warn=True), n_clips)
+        check_classification_targets(y)
+        return y
+
+    def _targets(self, y, go_on):
+        if not go_on:
+            self.classes_ = np.unique(y)
+            if len(self.classes_) < 2:
+                raise ValueError(
+                    f"y has one class, {self.classes_[0]!r}, and there is nothing to tell it from; "
+                    "pass clips of two classes or more"
+                )
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y has {unknown[0]!r}, which is none of the {len(self.classes_)} classes that "
+                "were fitted before; fit a clone on all of them"
+            )
+        return np.searchsorted(self.classes_, y)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self._epochs() != 0
+        return tags
