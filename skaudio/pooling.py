@@ -158,6 +158,9 @@ def mean(x, lengths):
 def std(x, lengths):
     # population form; centred first, since E[x^2] - E[x]^2 cancels in float32
     centred = _masked(x - mean(x, lengths)[..., None], lengths, 0.0)
+    if torch.is_grad_enabled() and centred.requires_grad:
+        variance = centred.square().sum(-1) / _divisor(x, lengths)
+        return variance.clamp(min=torch.finfo(x.dtype).tiny).sqrt()  # no infinite slope at zero
     return (centred.mul_(centred).sum(-1) / _divisor(x, lengths)).sqrt()
 
 

@@ -17,6 +17,16 @@ from ._task import Outcome, Task
 __all__ = ["Classification", "ClassificationMixin"]
 
 
+class _Standardise(nn.BatchNorm1d):
+    """Features standardised over the batch; one crop alone by what earlier batches had."""
+
+    def forward(self, x):
+        if len(x) > 1 or not self.training:
+            return super().forward(x)
+        statistics = self.running_mean, self.running_var
+        return F.batch_norm(x, *statistics, self.weight, self.bias, False, 0.0, self.eps)
+
+
 class Classification(Task):
     """Cross-entropy of classes, from the pooled frames of each crop.
 
@@ -44,7 +54,7 @@ class Classification(Task):
     def __init__(self, network, n_classes, frontend=None, *, pooling="mean", head=None, y=None):
         super().__init__(network, frontend)
         self.names = resolve(pooling)
-        self.head = nn.Sequential(nn.BatchNorm1d(self.width), nn.Linear(self.width, n_classes))
+        self.head = nn.Sequential(_Standardise(self.width), nn.Linear(self.width, n_classes))
         if head is not None:
             self.head, self.divisible = head, True
         if y is not None:
