@@ -13,7 +13,7 @@ from ._engine import cache, weights
 from ._engine.extract import Run, extract
 from ._engine.forward import ForwardPass, finest, windows
 from ._engine.remembered import remembered
-from ._engine.saving import Saveable
+from ._engine.saved_folder import SaveableExtractor as Saveable
 from .audio import ClipError, Clips, clip_items, matrix_rows
 from .utils._sklearn import check_feature_names_in
 from .utils.validation import check_choice, check_number

@@ -238,7 +238,7 @@ def train(task, clips, recipe, seed, start, *, groups=None, failures=None, judge
     KeyboardInterrupt
         If it is interrupted before there are weights to return.
     """
-    from .. import __version__
+    from .._version import __version__
     from .loop import Loop, launched
 
     waves = Waves(clips, task.shortest, failures)
