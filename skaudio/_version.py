@@ -1,5 +1,3 @@
-"""The version of the library, in a file of its own: nothing has to import the package for it."""
-
-__all__ = ["__version__"]
+"""The version, in a module that imports nothing."""
 
 __version__ = "0.1.0"
