@@ -6,7 +6,7 @@ librosa nor scikit-learn.
 
 import lazy_loader
 
-__version__ = "0.1.0"
+from ._version import __version__
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
@@ -23,11 +23,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "plotting",
         "pooling",
         "pretrained",
+        "saving",
         "utils",
     ],
     submod_attrs={
         "_engine.cache": ["FeatureCache"],
-        "_engine.saving": ["load"],
         "audio": ["AudioFile", "ClipError", "read_audio"],
         "elm": ["ELMClassifier", "ELMRegressor"],
         "extractors": [
@@ -36,6 +36,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "VQTransformer",
             "Wav2VecTransformer",
         ],
+        "saving": ["load"],
     },
 )
 __all__ += ["__version__"]

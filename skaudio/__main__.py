@@ -4,8 +4,8 @@ import argparse
 import os
 import sys
 
-from . import __version__
 from ._cli import compare
+from ._version import __version__
 
 
 def main(argv=None):

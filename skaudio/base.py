@@ -12,8 +12,9 @@ from . import frontends, pooling
 from ._engine import cache, weights
 from ._engine.extract import Run, extract
 from ._engine.forward import ForwardPass, finest, windows
+from ._engine.loaded_state import check_weights
 from ._engine.remembered import remembered
-from ._engine.saving import Saveable
+from ._engine.saved_folder import Saveable
 from ._engine.warn import warn
 from .audio import ClipError, Clips, clip_items, matrix_rows
 from .utils._sklearn import check_feature_names_in
@@ -171,6 +172,16 @@ class BaseAudioEstimator(Saveable, BaseEstimator):
         network = self._built(None).eval()
         return weights.load(network, vars(self).get("weights_", {}))
 
+    def _check_fitted_state(self):
+        super()._check_fitted_state()
+        self._validate()
+        network = self._built(None)  # its weights take no memory until they are touched
+        check_weights("weights_", vars(self).get("weights_", {}), network.state_dict())
+        self._check_network(network)
+
+    def _check_network(self, network):
+        """Raise unless what else was fitted fits the network."""
+
     def _forward_pass_of(self, network, names):
         """Forward pass of clips through a network; names of poolings, None for frames."""
         return ForwardPass(
@@ -233,6 +244,12 @@ class BaseAudioTransformer(TransformerMixin, BaseAudioEstimator):
     def _finish_fit(self, network):
         super()._finish_fit(network)
         self.n_features_out_ = self._width(network)
+
+    def _check_network(self, network):
+        super()._check_network(network)
+        width = self._width(network)
+        if vars(self).get("n_features_out_") != width:
+            raise ValueError(f"n_features_out_ must be {width} with these parameters")
 
     def transform(self, X):
         """Feature vectors of clips.

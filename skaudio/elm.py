@@ -201,6 +201,13 @@ class ELMClassifier(ClassifierMixin, BaseELM):
             self.temperature_ = best_temperature(self.losses_, n_classes)
         return self
 
+    def _check_fitted_state(self):
+        super()._check_fitted_state()
+        n = np.size(self.classes_)
+        wanted = 1 if n == 2 and not getattr(self, "_multilabel", False) else n
+        if np.shape(self.classes_) != (n,) or self._n_outputs() != wanted:
+            raise ValueError(f"classes_={self.classes_!r} does not fit coef_")
+
     def _losses(self, outputs, targets, weight):
         if not self._multilabel and targets.shape[1] > 1:
             return loss_sums(outputs, targets.argmax(axis=1), weight)

@@ -14,7 +14,7 @@ from sklearn.utils import (
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._engine.saving import Saveable
+from .._engine.saved_folder import Saveable
 from ..utils.validation import check_choice, check_number
 from .closed_form import add_rows, left_out, solve_rows, solve_sums
 
@@ -68,8 +68,27 @@ class BaseELM(Saveable, BaseEstimator):
             check_choice("activation", self.activation, ACTIVATIONS)
 
     def _learnt_arrays(self):
-        shape = (self.n_features_in_, self.n_hidden)
-        return {"hidden_coef_": ("float64", shape), "hidden_intercept_": ("float64", shape[1:])}
+        shape, n_outputs = (self.n_features_in_, self.n_hidden), self._n_outputs()
+        n_sums = 1 + self.n_hidden + n_outputs
+        return {
+            "hidden_coef_": ("float64", shape),
+            "hidden_intercept_": ("float64", shape[1:]),
+            "coef_": ("float64", shape[1:] if n_outputs == 1 else (n_outputs, self.n_hidden)),
+            "sums_": ("float64", (n_sums, n_sums)),
+        }
+
+    def _n_outputs(self):
+        """Columns of the targets; a machine with one has a vector for ``coef_``."""
+        shape = np.shape(self.coef_)
+        return shape[0] if len(shape) == 2 else 1
+
+    def _check_fitted_state(self):
+        check_is_fitted(self, "coef_")
+        self._validate_parameters()
+        super()._check_fitted_state()
+        intercept = np.asarray(self.intercept_)
+        if intercept.dtype.kind != "f" or intercept.shape not in ((), (self._n_outputs(),)):
+            raise ValueError(f"intercept_={self.intercept_!r} does not fit coef_")
 
     def _update(self, X, y, weight, first, layer=None):
         """Draw the hidden layer if these are the first rows, add them to the sums, solve.

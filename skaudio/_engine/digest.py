@@ -7,6 +7,7 @@ from operator import itemgetter
 
 import numpy as np
 
+from .._version import __version__
 from ..audio import AudioFile
 from .content import Unidentifiable, content, described
 
@@ -148,8 +149,6 @@ def state_digest(estimator, leave_out):
     Unidentifiable
         If a parameter or an attribute has no content to be known by.
     """
-    from .. import __version__
-
     parts = [__version__, described(estimator, leave_out)]
     nested = ((n, v) for n, v in estimator.get_params().items() if hasattr(v, "get_params"))
     for owner, part in [("", estimator), *sorted(nested, key=itemgetter(0))]:

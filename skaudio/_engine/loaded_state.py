@@ -2,13 +2,16 @@
 
 import inspect
 
-import numpy as np
-from sklearn.utils.validation import check_is_fitted
-
 from ..utils.validation import check_number
 from .encoding import check_finite, described
 
-__all__ = ["MACHINE_PARAMETERS", "check_sizes", "check_state", "machine_defaults"]
+__all__ = [
+    "MACHINE_PARAMETERS",
+    "check_learnt",
+    "check_sizes",
+    "check_weights",
+    "machine_defaults",
+]
 
 MACHINE_PARAMETERS = {"callbacks", "checkpoint", "device", "memory"}  # or code: not loaded
 _FEW = 1 << 12  # filters, bands or sizes of kernels that need no evidence in the file
@@ -57,51 +60,58 @@ def _flat(value):
     return [n for item in value for n in _flat(item)]
 
 
-def check_state(estimator):
-    """Raise unless the attributes are those that `fit` leaves with these parameters.
+def check_learnt(estimator, arrays):
+    """Raise unless the columns and the arrays are those that `fit` leaves.
 
     Parameters
     ----------
-    estimator : estimator
-        A fitted one of skaudio, or a subclass.
+    estimator : Saveable
+        A fitted one.
+    arrays : dict of str to (str, tuple of int)
+        Type and shape of the arrays that it must have, by name.
 
     Raises
     ------
-    NotFittedError, TypeError, ValueError
+    TypeError, ValueError
         Which of them does not fit.
     """
-    from ..base import BaseAudioTransformer
-
-    check_is_fitted(estimator)
-    if isinstance(estimator, BaseAudioTransformer):
-        _check_extractor(estimator)
-    else:
-        estimator._validate_parameters()
-    wanted = {name: f"{kind} {shape}" for name, (kind, shape) in estimator._learnt_arrays().items()}
-    if hasattr(estimator, "n_features_in_"):
-        check_number("n_features_in_", estimator.n_features_in_, 1)
-    if hasattr(estimator, "feature_names_in_"):
+    state = vars(estimator)
+    # sizes may be integers of numpy, which are written in another way
+    wanted = {name: f"{kind} {(*map(int, shape),)}" for name, (kind, shape) in arrays.items()}
+    if "n_features_in_" in state:
+        check_number("n_features_in_", state["n_features_in_"], 1)
+    if "feature_names_in_" in state:
         wanted["feature_names_in_"] = f"object ({estimator.n_features_in_},)"
     for name, array in wanted.items():
-        found = described(getattr(estimator, name, None))
+        found = described(state.get(name))
         if found != array:
             raise ValueError(f"the array {name} is {found}, not {array}")
 
 
-def _check_extractor(extractor):
-    extractor._validate_running_parameters()
-    check_number("sample_rate", extractor.sample_rate, 1)
-    extractor._validate_parameters()
-    network = extractor._network(None)  # its weights take no memory until they are touched
-    weights = getattr(extractor, "weights_", {})
-    wanted = [(name, f"float32 {tuple(p.shape)}") for name, p in network.state_dict().items()]
-    found = [(name, described(w)) for name, w in weights.items()]
-    if found != wanted:
-        differing = {*found} ^ {*wanted}
-        what = ", ".join(sorted({name for name, _ in differing})[:3]) or "order"
-        raise ValueError(f"weights_ does not fit the parameters: {what}")
-    for name, array in weights.items():
-        check_finite(f"weights_/{name}", np.asarray(array))
-    width = extractor._width(network)
-    if getattr(extractor, "n_features_out_", None) != width:
-        raise ValueError(f"n_features_out_ must be {width} with these parameters")
+def check_weights(name, found, wanted):
+    """Raise unless stored weights fit the module that they are for.
+
+    Parameters
+    ----------
+    name : str
+        What they are called, for the message.
+    found : dict of str to ndarray
+        The stored ones.
+    wanted : dict of str to Tensor
+        State of the module.
+
+    Raises
+    ------
+    ValueError
+        Which of them does not fit, or is not finite.
+    """
+    if not isinstance(found, dict):
+        raise ValueError(f"{name} is no dict of arrays by name")
+    wanted = [(n, f"{p.dtype} {tuple(p.shape)}".removeprefix("torch.")) for n, p in wanted.items()]
+    kinds = [(n, described(w)) for n, w in found.items()]
+    if kinds != wanted:
+        differing = {*kinds} ^ {*wanted}
+        what = ", ".join(sorted({str(n) for n, _ in differing})[:3]) or "order"
+        raise ValueError(f"{name} does not fit the parameters: {what}")
+    for part, array in found.items():
+        check_finite(f"{name}/{part}", array)

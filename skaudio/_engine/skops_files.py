@@ -10,7 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .bounded import plain_archive, read_regular
 from .loaded_models import check_model, trusted_names
-from .loaded_state import check_sizes, check_state, machine_defaults
+from .loaded_state import check_sizes, machine_defaults
+from .saved_folder import Saveable
 
 __all__ = ["read_skops", "untrusted"]
 
@@ -130,7 +131,7 @@ def _inside(loaded):
 
 def _make_safe(item):
     """Check what was loaded, and take away what belongs to the machine that it comes from."""
-    if hasattr(type(item), "_learnt_arrays"):
+    if isinstance(item, Saveable):
         own, defaults = vars(item), machine_defaults(type(item))
         own.update({name: value for name, value in defaults.items() if name in own})
         _check_estimator(item)
@@ -151,4 +152,4 @@ def _check_estimator(estimator):
         check_is_fitted(estimator)
     except NotFittedError:
         return
-    check_state(estimator)
+    estimator._check_fitted_state()

@@ -14,9 +14,9 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import get_tags
 
-from .. import __version__
 from .._engine.content import Unidentifiable, described
 from .._engine.digest import clip_digest, file_digest
+from .._version import __version__
 from ..audio import ClipError, Clips
 from ..base import RUNNING_PARAMETERS
 from ._checks import (

@@ -6,6 +6,7 @@ import numpy as np
 
 from .._engine import weights
 from .._engine.content import content
+from .._engine.loaded_state import check_weights
 from ..utils.validation import check_choice, check_number
 from ._columns import one_per_clip
 from ._train import Data, Recipe, train
@@ -213,6 +214,13 @@ class TrainingMixin:
         self.loss_curve_ = [row["train_loss"] for row in history]
         self.n_epochs_ = len(history)
 
+    def _check_network(self, network):
+        super()._check_network(network)
+        if "task_weights_" in vars(self):
+            with weights.initialised_from(None):
+                task = self._task(network, None)
+            check_weights("task_weights_", self.task_weights_, _tensors_beside(task))
+
     def _start(self, network, begins_with, seed):
         """What a training sets out from, as text."""
         chosen = {*self._after_training, *_NO_PART}
@@ -250,10 +258,14 @@ _NO_PART = {
 }
 
 
+def _tensors_beside(task):
+    """State of a task beside that of its network."""
+    inside = ("network.", "frontend.")
+    return {name: t for name, t in task.state_dict().items() if not name.startswith(inside)}
+
+
 def _beside(task):
-    """Weights of a task beside those of its network."""
-    state = weights.to_numpy(task)
-    return {name: w for name, w in state.items() if not name.startswith(("network.", "frontend."))}
+    return {name: t.detach().cpu().numpy().copy() for name, t in _tensors_beside(task).items()}
 
 
 def _load_beside(task, stored):

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from skaudio import RandomCNNTransformer
-from skaudio._engine.saving import save
+from skaudio._engine.saved_folder import save
 from tests.saving.helpers import SMALL, Payload
 
 

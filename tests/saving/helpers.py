@@ -11,7 +11,7 @@ import safetensors.numpy
 import skops.io
 
 from skaudio import MFCCTransformer, RandomCNNTransformer
-from skaudio._engine.saving import load
+from skaudio.saving import load
 
 SMALL = {"n_fft": 256, "hop_length": 64, "n_mels": 16, "sample_rate": 8000}
 SAMPLES = {

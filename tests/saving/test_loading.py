@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from skaudio._engine.saving import load, save
+from skaudio._engine.saved_folder import save
+from skaudio.saving import load
 from tests.saving.helpers import SAMPLES, Payload, assert_refused, rewrite, seal
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*and were padded:UserWarning")

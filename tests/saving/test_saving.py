@@ -15,10 +15,10 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import StandardScaler
 
-from skaudio import MFCCTransformer, RandomCNNTransformer, __version__
-from skaudio._engine import saving
-from skaudio._engine.saving import load, save
+from skaudio import MFCCTransformer, RandomCNNTransformer, __version__, saving
+from skaudio._engine.saved_folder import save
 from skaudio.elm import ELMClassifier, ELMRegressor
+from skaudio.saving import load
 from skaudio.utils.estimator_checks import check_instances
 from tests.saving.helpers import SAMPLES, SMALL, assert_same_value, load_skops
 

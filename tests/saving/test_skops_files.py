@@ -199,7 +199,7 @@ def renamed(path, old, new):
         "os.system", "posix.system", "subprocess.call", "builtins.eval", "numpy.load",
         "numpy.fromfile", "numpy.memmap", "joblib.load", "pickle.loads", "shutil.rmtree",
         "sklearn.datasets._base.load_files", "sklearn.datasets._base._pkl_filepath",
-        "sklearn.utils._testing.TempMemmap", "scipy.io.loadmat", "skaudio._engine.saving.load",
+        "sklearn.utils._testing.TempMemmap", "scipy.io.loadmat", "skaudio.saving.load",
         "sklearn.tree._tree.__builtins__", "importlib.import_module",
     ],
 )  # fmt: skip

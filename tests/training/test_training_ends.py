@@ -13,11 +13,11 @@ from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from skorch.callbacks import Callback
+from tests.engine.test_train import CLIPS, Stop, equal_weights, losses, noise, small, vq
 
 from skaudio._engine import checkpoint
 from skaudio.datasets import make_sounds
 from skaudio.networks.contrastive import contrastive_loss, guessing
-from tests.engine.test_train import CLIPS, Stop, equal_weights, losses, noise, small, vq
 
 quiet = pytest.mark.filterwarnings("ignore:nothing was learnt")
 

@@ -1,0 +1,168 @@
+"""Reading what was saved: folders of ``save``, and files of skops.
+
+This is the top floor of the library. It knows all classes that may come out of a file, so nothing
+else imports it; what writes a folder is below, in ``_engine/saved_folder.py``.
+"""
+
+import hashlib
+import importlib
+import json
+from pathlib import Path
+
+from ._engine.bounded import read_regular
+from ._engine.encoding import decode
+from ._engine.loaded_state import MACHINE_PARAMETERS, check_sizes
+from ._engine.saved_folder import ARRAYS, FORMAT, TEXT, Saveable, full_name, library
+from ._engine.skops_files import read_skops, untrusted
+
+__all__ = ["load"]
+
+_MOST_TEXT, _MOST_ARRAYS = 1 << 25, 1 << 34  # bytes that are read
+
+
+def load(path, trusted=()):
+    """Load an estimator that was saved by its ``save`` method, or by skops.
+
+    Nothing is unpickled and no code of the file is run: only classes of skaudio come back, and
+    only if arrays and parameters fit each other. A ``.skops`` file may hold more, for instance
+    a pipeline, made of estimators of scikit-learn and of skaudio.
+
+    The parameters ``callbacks``, ``checkpoint``, ``device`` and ``memory`` of extractors, and
+    ``memory`` of pipelines, come back as their defaults: they belong to another machine.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The folder, or a file with suffix ``.skops``.
+    trusted : list of type or str, default=()
+        Further classes, or functions, that may come back: yours, or those of a library that
+        you know. A full name, such as ``"their.module.Extractor"``, says what is meant without
+        an import.
+
+    Returns
+    -------
+    estimator : estimator
+        Fitted; it gives the features that it gave when it was saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing is there.
+    ValueError
+        If it cannot be loaded; the message tells why.
+    TypeError
+        If ``trusted`` is no list of classes or names.
+    ImportError
+        If safetensors, or skops, is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from skaudio import RandomCNNTransformer, load
+    >>> clips = [np.sin(np.arange(16000) / 9)]
+    >>> cnn = RandomCNNTransformer(n_filters=4, random_state=0).fit(clips)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cnn.save(f"{folder}/cnn")
+    ...     again = load(f"{folder}/cnn")
+    >>> again
+    RandomCNNTransformer(n_filters=4, random_state=0)
+    >>> np.array_equal(again.transform(clips), cnn.transform(clips))
+    True
+    """
+    path, trusted = Path(path), _names(trusted)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; pass what `save` was given")
+    if path.suffix == ".skops" and not path.is_dir():
+        read, reader = _read_skops, library("skops.io")
+        advice = "save the estimator again"
+    else:
+        read, reader = _read_folder, library("safetensors.numpy")
+        advice = "update skaudio if a later version wrote it, else save the estimator again"
+    try:
+        return read(path, reader, trusted)
+    except Exception as error:  # of whatever kind a damaged file provokes
+        deep = isinstance(error, RecursionError)
+        reason = "it is nested too deeply" if deep else " ".join(f"{error}".split()).rstrip(".")
+        reason, advice = reason or type(error).__name__, getattr(error, "advice", advice)
+        raise ValueError(f"{path} cannot be loaded: {reason}; {advice}") from error
+
+
+def _names(trusted):
+    """Full name of each trusted class; the class itself, or None where only its name is given."""
+    if isinstance(trusted, str | bool | type) or not hasattr(trusted, "__iter__"):
+        raise TypeError(f"trusted={trusted!r} must be a list of classes or of their full names")
+    names = {}
+    for item in trusted:
+        if isinstance(item, str):
+            names.setdefault(item, None)
+        elif hasattr(item, "__qualname__"):
+            names[full_name(item)] = item
+        else:
+            raise TypeError(f"trusted holds {item!r}, which is neither a class nor its full name")
+    return names
+
+
+def _known_classes():
+    """The classes that folders may name without a module, by name."""
+    from . import elm
+    from .utils.discovery import all_extractors
+
+    return {**dict(all_extractors()), **{name: getattr(elm, name) for name in elm.__all__}}
+
+
+def _read_skops(path, skops_io, trusted):
+    from .compare import TunedELM, TunedSVM
+    from .compare._svm import CalibratedSVC, RBFKernel
+
+    kinds = [*_known_classes().values(), TunedELM, TunedSVM, CalibratedSVC, RBFKernel]
+    return read_skops(path, skops_io, kinds, trusted)
+
+
+def _read_folder(path, safetensors, trusted):
+    document = json.loads(read_regular(path / TEXT, _MOST_TEXT))
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != FORMAT:
+        raise ValueError(f"its format is {found!r}, this version of skaudio reads {FORMAT}")
+    for key, kind in {"class": str, "parameters": dict, "state": dict}.items():
+        if not isinstance(document.get(key), kind):
+            raise ValueError(f"{TEXT} lacks {key!r}")
+    kind = _class_named(document["class"], trusted)
+    data = read_regular(path / ARRAYS, _MOST_ARRAYS)
+    if hashlib.sha256(data).hexdigest() != document.get("sha256"):
+        raise ValueError(f"{ARRAYS} is not the one that was saved with {TEXT}")
+    arrays = safetensors.load(data)
+    n_numbers = sum(array.size for array in arrays.values())
+    parameters, state = (
+        {name: decode(value, name, arrays) for name, value in document[part].items()}
+        for part in ("parameters", "state")
+    )
+    known = {*kind().get_params(deep=False)}
+    unknown = ({*parameters} - (known - MACHINE_PARAMETERS)) | {*arrays}
+    # what fit leaves hides neither a method nor a parameter
+    unknown |= {name for name in state if name in known or hasattr(kind, name)}
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
+    check_sizes(parameters, n_numbers)
+    estimator = kind(**parameters)
+    vars(estimator).update(state)
+    estimator._check_fitted_state()
+    return estimator
+
+
+def _class_named(name, trusted):
+    """The class that a folder names: one of skaudio, or one that the user trusts."""
+    kind = _known_classes().get(name)
+    if kind is not None:
+        return kind
+    if "." not in name:
+        raise ValueError(f"{name!r} is no estimator of this version of skaudio")
+    if name not in trusted:
+        raise untrusted([name])
+    kind = trusted[name]
+    if kind is None:
+        module, _, last = name.rpartition(".")
+        kind = getattr(importlib.import_module(module), last)
+    if not (isinstance(kind, type) and issubclass(kind, Saveable)):
+        raise ValueError(f"{name} is no estimator with a method save")
+    return kind
