@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ._engine.bounded import read_regular
 from ._engine.encoding import decode
-from ._engine.loaded_state import MACHINE_PARAMETERS, check_sizes
+from ._engine.loaded_state import MACHINE_PARAMETERS, check_sizes, hides_a_method
 from ._engine.saved_folder import ARRAYS, FORMAT, TEXT, Saveable, full_name, library
 from ._engine.skops_files import read_skops, untrusted
 
@@ -140,7 +140,7 @@ def _read_folder(path, safetensors, trusted):
     known = {*kind().get_params(deep=False)}
     unknown = ({*parameters} - (known - MACHINE_PARAMETERS)) | {*arrays}
     # what fit leaves hides neither a method nor a parameter
-    unknown |= {name for name in state if name in known or hasattr(kind, name)}
+    unknown |= {name for name in state if name in known or hides_a_method(kind, name)}
     if unknown:
         raise ValueError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
     check_sizes(parameters, n_numbers)

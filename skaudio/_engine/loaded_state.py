@@ -10,6 +10,7 @@ __all__ = [
     "check_learnt",
     "check_sizes",
     "check_weights",
+    "hides_a_method",
     "machine_defaults",
 ]
 
@@ -51,6 +52,25 @@ def check_sizes(parameters, n_numbers):
         most = max(_FEW, n_numbers) if evident else _MOST_FFT if name == "n_fft" else _LONGEST
         if any(n > most for n in numbers):
             raise ValueError(f"{name}={value} is more than its arrays have room for")
+
+
+def hides_a_method(kind, name):
+    """Whether an attribute of this name would stand before a method or property of its class.
+
+    Parameters
+    ----------
+    kind : type
+        The class.
+    name : str
+        Of the attribute.
+
+    Returns
+    -------
+    hides : bool
+        False where the class has nothing of this name, or a plain value.
+    """
+    own = inspect.getattr_static(kind, name, None)
+    return callable(own) or inspect.isdatadescriptor(own) or isinstance(own, classmethod)
 
 
 def _flat(value):

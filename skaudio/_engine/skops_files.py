@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .bounded import plain_archive, read_regular
 from .loaded_models import check_model, trusted_names
-from .loaded_state import check_sizes, machine_defaults
+from .loaded_state import check_sizes, hides_a_method, machine_defaults
 from .saved_folder import Saveable
 
 __all__ = ["read_skops", "untrusted"]
@@ -143,7 +143,7 @@ def _make_safe(item):
 def _check_estimator(estimator):
     parameters = estimator.get_params(deep=False)
     state = {name: value for name, value in vars(estimator).items() if name not in parameters}
-    hidden = sorted(name for name in state if hasattr(type(estimator), name))
+    hidden = sorted(name for name in state if hides_a_method(type(estimator), name))
     if hidden:
         raise ValueError(f"{type(estimator).__name__} has no {', '.join(hidden)}")
     arrays = [item for item in _inside(state) if isinstance(item, np.ndarray)]

@@ -207,7 +207,7 @@ class TrainingMixin:
                 judge=plan.judge,
             )
             self.task_weights_ = _beside(task)
-            history = [*history, *({**row, "epoch": len(history) + row["epoch"]} for row in new)]
+            history = [*history, *_continued(history, new)]
         elif begins_with is not None:
             self.task_weights_ = begins_with[1]
         self.history_ = history
@@ -256,6 +256,13 @@ _NO_PART = {
     *("batch_size", "device", "memory", "n_jobs", "verbose", "on_error", "callbacks"),
     *("checkpoint", "warm_start", "pretrained", "random_state", "max_epochs"),
 }
+
+
+def _continued(history, new):
+    """Rows of a further training, counted on from those of the earlier ones."""
+    epochs, updates = len(history), history[-1]["updates"] if history else 0
+    for row in new:
+        yield {**row, "epoch": epochs + row["epoch"], "updates": updates + row["updates"]}
 
 
 def _tensors_beside(task):

@@ -14,6 +14,7 @@ from torch import nn
 
 from skaudio import ELMClassifier, ELMRegressor, RandomCNNTransformer, load
 from skaudio._engine import weights
+from skaudio.training import Classification, ClassificationMixin
 from tests.saving.helpers import SMALL, assert_refused, assert_same_value, rewrite
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*and were padded:UserWarning")
@@ -43,13 +44,16 @@ class Strict(Counting):
 
 
 COUNT = "norm.num_batches_tracked"
-HEADS = {
-    "head.weight": np.arange(6.0, dtype=np.float32).reshape(2, 3),
-    "norm.num_batches_tracked": np.array(3),
-    "codes": np.array([[1, 2]], np.uint8),
-    "chosen": np.array([True, False]),
-    "total": np.array(0.1),
-}
+HEAD = "head.1.weight"
+
+
+class Naming(ClassificationMixin, Counting):
+    """One that is trained on labels, and has a head beside its network."""
+
+    max_epochs = 1
+
+    def _task(self, network, y):
+        return Classification(network, len(self.classes_), self._frontend(network), y=y)
 
 
 def in_folder(path, estimator):
@@ -84,12 +88,18 @@ def test_weights_of_any_type_come_back(tmp_path, clips, counting, write):
     np.testing.assert_array_equal(back.transform(clips), counting.transform(clips), strict=True)
 
 
+@pytest.fixture
+def naming(clips):
+    return Naming().fit(clips, np.arange(len(clips)) % 2)
+
+
 @both_ways
-@pytest.mark.parametrize("heads", [HEADS, {}])
-def test_weights_beside_the_network_come_back(tmp_path, counting, write, heads):
-    counting.task_weights_ = heads
-    back = load(write(tmp_path / "saved", counting), trusted=[Counting])
-    assert_same_value(back.task_weights_, heads)
+def test_weights_beside_the_network_come_back(tmp_path, clips, naming, write):
+    back = load(write(tmp_path / "saved", naming), trusted=[Naming])
+    assert_same_value(back.task_weights_, naming.task_weights_)
+    counts = {name: w for name, w in back.task_weights_.items() if w.dtype == "int64"}
+    assert counts == {"head.0.num_batches_tracked": 1}
+    np.testing.assert_array_equal(back.predict_proba(clips), naming.predict_proba(clips))
 
 
 @both_ways
@@ -116,21 +126,21 @@ def test_weights_of_another_type_are_refused(tmp_path, counting, write, name, va
 
 
 @pytest.mark.parametrize(
-    ("heads", "reason"),
+    ("change", "reason"),
     [
-        ([np.ones(2)], "task_weights_ is no dict of arrays by name"),
-        ({"a": 3}, "the array task_weights_/a is missing, not one of numbers"),
-        ({"a": {"b": np.ones(2)}}, "the array task_weights_/a is missing"),
-        ({"a": np.array(["x"])}, r"task_weights_/a is <U1 \(1,\), not one of numbers"),
-        ({"a": np.array([1, np.inf])}, "the array task_weights_/a holds NaN or infinity"),
-        ({"a": np.array(np.nan, np.float32)}, "task_weights_/a holds NaN or infinity"),
+        (lambda heads: [*heads.values()], "task_weights_ is no dict of arrays by name"),
+        (lambda heads: {}, "task_weights_ does not fit the parameters: head"),
+        (lambda heads: {**heads, HEAD: 3}, f"task_weights_ does not fit the parameters: {HEAD}"),
+        (lambda heads: {**heads, HEAD: heads[HEAD][:1]}, f"task_weights_ does not fit .*{HEAD}"),
+        (lambda heads: {**heads, HEAD: heads[HEAD] * np.nan}, f"{HEAD} holds NaN or infinity"),
     ],
 )
-def test_what_are_no_weights_is_refused(tmp_path, cnn, heads, reason):
-    cnn.task_weights_ = heads
-    assert_refused(in_file(tmp_path / "saved", cnn), reason)
+def test_what_are_no_weights_is_refused(tmp_path, naming, change, reason):
+    naming.task_weights_ = change(naming.task_weights_)
     with pytest.raises(ValueError, match=reason):
-        cnn.save(tmp_path / "saved")
+        load(in_file(tmp_path / "saved", naming), trusted=[Naming])
+    with pytest.raises(ValueError, match=reason):
+        naming.save(tmp_path / "saved")
 
 
 # --- classes of others ---------------------------------------------------------------------------
