@@ -236,8 +236,8 @@ class TrainingDisplay:
                 line, row = lines[name, shown[0]], self.best_[name]
                 ax.plot(places[row], line.get_ydata()[row], **_mark(number, line.get_color()))
         ax.set(xlabel=_AXES[self.x], title=score.replace("_", " "))
-        if self.x != "minutes":
-            ax.xaxis.get_major_locator().set_params(integer=True)
+        # few ticks: parts of a minute and many updates have long numbers
+        ax.xaxis.get_major_locator().set_params(nbins=5, integer=self.x != "minutes")
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(True, color="0.9")
         ax.set_axisbelow(True)

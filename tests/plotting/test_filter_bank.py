@@ -12,7 +12,7 @@ from skaudio.plotting import FilterBankDisplay
 
 CLIPS = [np.zeros(16000)]
 START = np.array([[3000.0, 4000.0], [100.0, 200.0], [1000.0, 1500.0]])
-LEARNT = np.array([[500.0, 700.0], [110.0, 190.0], [5000.0, 8000.0]])
+LEARNT = np.array([[500.0, 700.0], [110.0, 190.0], [400.0, 8000.0]])
 
 
 class LearnsBands(BaseEstimator):

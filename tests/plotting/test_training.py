@@ -82,6 +82,13 @@ def test_what_the_curves_run_over(x, places, label):
         assert marked(ax)[0][0] == pytest.approx(places[3])
 
 
+@pytest.mark.parametrize("seconds", [0.001, 0.135, 86_000.0])
+@pytest.mark.parametrize("x", ["minutes", "updates"])
+def test_long_numbers_at_the_axis_have_room(x, seconds, check_texts):
+    rows = [{**row, "seconds": seconds, "updates": 100_000 * row["epoch"]} for row in history(2)]
+    check_texts(TrainingDisplay.from_histories({"": rows}, x=x).plot().figure_)
+
+
 @pytest.mark.parametrize("n", [2, 5, 9])
 def test_several_trainings_in_one_picture(n, check_texts):
     names = [f"a long name of the training {number}" for number in range(n)]
