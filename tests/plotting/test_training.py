@@ -83,7 +83,7 @@ def test_what_the_curves_run_over(x, places, label):
 
 
 @pytest.mark.parametrize(
-    ("x", "steps"), [("minutes", (0.06, 0.18)), ("minutes", (9e5, 9e5)), ("updates", (6e5, 1.8e6))]
+    ("x", "steps"), [("minutes", (0.05, 0.19)), ("minutes", (9e5, 9e5)), ("updates", (6e5, 1.8e6))]
 )
 def test_long_numbers_at_the_axis_have_room(x, steps, check_texts):
     rows = history(2)
@@ -122,15 +122,15 @@ def test_the_legend_leaves_the_panels_their_room(check_texts):
 
 
 def test_trainings_that_differ_in_what_they_have(check_texts):
-    rows = {"PASE": history(scores=("loss_mfcc", "loss_lps")), "SincNet": history(valid=None)}
-    del rows["PASE"][0]["valid_loss_lps"]  # not known in the first epoch
+    rows = {"teachers": history(scores=("loss_mfcc", "loss_lps")), "SincNet": history(valid=None)}
+    del rows["teachers"][0]["valid_loss_lps"]  # not known in the first epoch
     display = TrainingDisplay.from_histories(rows).plot()
     assert display.scores == ["loss", "loss_mfcc", "loss_lps", "accuracy"]
     assert display.axes_[1].get_title() == "loss mfcc"
     assert [*display.lines_[3]] == [("SincNet", "train")]
-    valid = display.lines_[2]["PASE", "valid"].get_ydata()
+    valid = display.lines_[2]["teachers", "valid"].get_ydata()
     np.testing.assert_array_equal(valid, [np.nan, *(0.08 * np.arange(1, 5))])
-    assert display.best_ == {"PASE": 3, "SincNet": 4}
+    assert display.best_ == {"teachers": 3, "SincNet": 4}
     check_texts(display.figure_)
     some = TrainingDisplay.from_histories(rows, scores=["accuracy", "loss"]).plot()
     assert [ax.get_title() for ax in some.axes_] == ["accuracy", "loss"]
