@@ -17,6 +17,7 @@ from sklearn.svm import SVC
 
 from skaudio import MFCCTransformer, Wav2VecTransformer
 from skaudio.datasets import make_sounds
+from skaudio.plotting import TrainingDisplay
 
 sounds = make_sounds(160, random_state=0)
 seconds = sum(map(len, sounds.data)) / sounds.sample_rate
@@ -61,20 +62,11 @@ with tempfile.TemporaryDirectory() as folder:
 # ``history_`` tells how well the true moment was told from ten others. A fifth of the clips that a
 # network is given is held out; guessing gets one in eleven right, at a loss of log(11).
 
-histories = [pipe[0].history_ for pipe in results["c", EPOCHS]["estimator"]]
-chance = {"loss": np.log(1 + N_NEGATIVES), "accuracy": 1 / (1 + N_NEGATIVES)}
-lines = {"train": ("training", "#E69F00", "--"), "valid": ("held out", "#0072B2", "-")}
-
-figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.4), layout="constrained")
-for ax, (measure, level) in zip(axes, chance.items(), strict=True):
-    for part, (label, colour, style) in lines.items():
-        curves = [[row[f"{part}_{measure}"] for row in history] for history in histories]
-        ax.plot(range(1, EPOCHS + 1), np.mean(curves, axis=0), style, color=colour, label=label)
-    ax.axhline(level, color="black", linewidth=1, linestyle=":", label="chance")
-    ax.set(xlabel="epoch", title=measure)
-    ax.spines[["top", "right"]].set_visible(False)
-axes[0].set_ylabel("mean of five trainings")
-axes[0].legend(frameon=False)
+trained = {f"fold {i + 1}": pipe[0] for i, pipe in enumerate(results["c", EPOCHS]["estimator"])}
+display = TrainingDisplay.from_estimators(trained).plot()
+for ax, chance in zip(display.axes_, (np.log(1 + N_NEGATIVES), 1 / (1 + N_NEGATIVES)), strict=True):
+    ax.axhline(chance, color="black", linewidth=1, linestyle=":")
+    ax.annotate("chance", (EPOCHS, chance), ha="right", va="bottom")
 plt.show()
 
 # %%
