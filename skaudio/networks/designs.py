@@ -1,7 +1,7 @@
 """The designs of Pons & Serra (arXiv:1805.00237): what there is to know of each, in one table."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import frame_level, sample_level, single_layer, timbral_temporal, vgg
 
@@ -36,11 +36,10 @@ def _frame_level(kernels):
     return new_network
 
 
-@dataclass(frozen=True)
-class Design:
+class Design(NamedTuple):
     """One design.
 
-    Parameters
+    Attributes
     ----------
     n_maps : int
         Layers whose maps it can return.

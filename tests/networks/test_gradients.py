@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from skaudio import RandomCNNTransformer, frontends, pooling
 from skaudio.networks import convolutions
 from skaudio.networks.designs import DESIGNS
-from tests.by_hand import noise
 
 N_MELS = 12
 PARAMETERS = RandomCNNTransformer(
