@@ -18,9 +18,9 @@ def _single(parameters, n_filters, n_mels, keep):
 
 def _blocks(*blocks):
     def new_network(parameters, n_filters, n_mels, keep):
-        kept = [blocks[i] for i in keep]
+        chosen = [blocks[i] for i in keep]
         kernels = parameters.temporal_kernels
-        return timbral_temporal.TimbralTemporal(n_filters, n_mels, kernels, kept)
+        return timbral_temporal.TimbralTemporal(n_filters, n_mels, kernels, chosen)
 
     return new_network
 
