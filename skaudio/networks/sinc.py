@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["SincConv"]
+__all__ = ["SincConv", "odd"]
 
 _MIN_HZ = 50.0  # lowest edge, and narrowest band
 _FIRST_HZ = 30.0  # where the first filter starts, before the lowest edge is added
@@ -62,7 +62,7 @@ class SincConv(nn.Module):
         form="2019",
     ):
         super().__init__()
-        self.kernel_size, self.sample_rate = kernel_size + 1 - kernel_size % 2, sample_rate
+        self.kernel_size, self.sample_rate = odd(kernel_size), sample_rate
         self.stride, self.padding, self.padding_mode = stride, padding, padding_mode
         self.form = form
         side = self.kernel_size // 2
@@ -117,6 +117,22 @@ class SincConv(nn.Module):
         if self.padding:
             x = F.pad(x, (self.padding, self.padding), mode=self.padding_mode)
         return F.conv1d(x, self.filters()[:, None], stride=self.stride)
+
+
+def odd(kernel_size):
+    """Round up to an odd number of taps, which have a middle one.
+
+    Parameters
+    ----------
+    kernel_size : int
+        Taps asked for.
+
+    Returns
+    -------
+    kernel_size : int
+        Taps of the filter.
+    """
+    return kernel_size + 1 - kernel_size % 2
 
 
 def _half_window(kernel_size, form):

@@ -5,7 +5,7 @@ ordinary convolutions and some dense layers. The last of these is the vector of 
 head makes log-probabilities of classes from it.
 """
 
-import math
+import itertools
 
 import torch
 import torch.nn.functional as F
@@ -13,20 +13,23 @@ from torch import nn
 
 from ..frontends import within
 from ._network import Network
+from ._sinc_layers import (
+    ACTIVATIONS,
+    Linear,
+    Norm,
+    WaveConv,
+    initialise,
+    map_lengths,
+    new_batch_norm,
+    peaks,
+)
 from .convolutions import new_conv
-from .layers import Map, Uninitialised, numbered
-from .sinc import SincConv
+from .layers import Map, numbered
+from .sinc import SincConv, odd
 
-__all__ = ["SIZES", "SincHead", "SincNet", "initialise"]
+__all__ = ["SIZES", "SincHead", "SincNet"]
 
-_ACTIVATIONS = {
-    "relu": F.relu,
-    "leaky_relu": lambda x: F.leaky_relu(x, 0.2),
-    "linear": lambda x: x,
-}
-_EPSILON = 1e-6
 _GROUP = 16  # chunks whose maps a processor works out at a time: they stay in its cache
-
 _PAPER = {
     "filters": (80, 60, 60),
     "kernels": (251, 5, 5),
@@ -55,82 +58,6 @@ SIZES = {
         "dense_activations": ("leaky_relu", "linear", "leaky_relu"),
     },
 }
-
-
-class _Norm(nn.Module):
-    """Zero mean and unit deviation over the last axis, then scale and shift.
-
-    The deviation is that of a sample (n - 1), and what is added to it is not under its root.
-
-    Parameters
-    ----------
-    *shape : int
-        Of scale and shift: (..., n) ties them to one length of the last axis, (..., 1) does not.
-    """
-
-    def __init__(self, *shape):
-        super().__init__()
-        self.weight, self.bias = (nn.Parameter(torch.empty(shape)) for _ in range(2))
-
-    def reset_parameters(self):
-        nn.init.ones_(self.weight)
-        nn.init.zeros_(self.bias)
-
-    def forward(self, x):
-        x = x.to(torch.promote_types(x.dtype, torch.float32))
-        x = x - x.mean(-1, keepdim=True)
-        # of silence this norm, unlike the root of a variance, has a gradient: zero
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        std = norm / math.sqrt(x.shape[-1] - 1)
-        return torch.addcmul(self.bias, x * (std + _EPSILON).reciprocal(), self.weight)
-
-
-class _Linear(Uninitialised, nn.Linear):
-    """Dense layer."""
-
-
-class _Conv(Uninitialised, nn.Conv1d):
-    """Ordinary convolution of the wave."""
-
-    def filters(self):
-        """Taps of the filters (n_filters, kernel_size)."""
-        return self.weight[:, 0]
-
-
-def _batch_norm(n):
-    return nn.BatchNorm1d(n, momentum=0.05)
-
-
-@torch.no_grad()
-def initialise(module, generator):
-    """Fill a network or head as published.
-
-    Dense layers are uniform within sqrt(0.01 / (inputs + outputs)), without biases; convolutions as
-    torch does it, uniform within 1 / sqrt(fan_in); norms change nothing; filters lie on the mel
-    scale.
-
-    Parameters
-    ----------
-    module : Module
-        What is filled, in the order of registration.
-    generator : torch.Generator
-        Source of all randomness, on the CPU.
-    """
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear):
-            _uniform(layer.weight, 0.1 / math.sqrt(sum(layer.weight.shape)), generator)
-            layer.bias.zero_()
-        elif isinstance(layer, nn.Conv1d):
-            bound = 1 / math.sqrt(layer.weight[0].numel())
-            for parameter in layer.parameters():
-                _uniform(parameter, bound, generator)
-        elif isinstance(layer, _Norm | nn.BatchNorm1d | SincConv):
-            layer.reset_parameters()
-
-
-def _uniform(parameter, bound, generator):
-    # in the order of the axes, however the kernels lie in memory
-    parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))
 
 
 class SincNet(Network):
@@ -204,39 +131,33 @@ class SincNet(Network):
         super().__init__()
         self.pools, self.filter_stride = pools, stride
         self.heard, self.unit_length = heard, unit_length
-        self.conv_activation = _ACTIVATIONS[conv_activation]
+        self.conv_activation = ACTIVATIONS[conv_activation]
         names = dense_activations or ("leaky_relu",) * len(dense)
-        self.dense_activations = [_ACTIVATIONS[name] for name in names]
-        steps = _map_lengths(chunk, kernels, pools, stride)
-        free = norm == "channel"
-        self.input_norm = _Norm(1 if free else chunk)
-        self.convs, self.conv_norms = nn.ModuleList(), nn.ModuleList()
-        for i, (width, kernel) in enumerate(zip(filters, kernels, strict=True)):
-            if i > 0:
-                conv = new_conv(filters[i - 1], width, kernel)
-            elif first == "sinc":
-                conv = SincConv(width, kernel, sample_rate, stride=stride, form=form)
-            else:
-                conv = _Conv(1, width, kernel + 1 - kernel % 2, stride=stride, bias=False)
-            self.convs.append(conv)
-            self.conv_norms.append(_Norm(width, 1 if free else steps[i]))
-        self.flat_norm = _Norm(filters[-1] * steps[-1])
-        self.dense, self.dense_norms = nn.ModuleList(), nn.ModuleList()
+        self.dense_activations = [ACTIVATIONS[name] for name in names]
+        steps, free = map_lengths(chunk, kernels, pools, stride), norm == "channel"
+        self.input_norm = Norm(1 if free else chunk)
+        if first == "sinc":
+            conv = SincConv(filters[0], kernels[0], sample_rate, stride=stride, form=form)
+        else:
+            conv = WaveConv(1, filters[0], odd(kernels[0]), stride=stride, bias=False)
+        pairs = zip(filters, filters[1:], kernels[1:], strict=False)
+        self.convs = nn.ModuleList([conv, *(new_conv(*sizes) for sizes in pairs)])
+        self.conv_norms = nn.ModuleList(
+            Norm(width, 1 if free else n) for width, n in zip(filters, steps, strict=True)
+        )
         widths = (filters[-1] * steps[-1], *dense)
-        new_norm, other_norm = _batch_norm, _Norm
-        if dense_norm == "layer":
-            new_norm, other_norm = _Norm, _batch_norm
-        for n_in, n_out in zip(widths, dense, strict=False):
-            self.dense.append(_Linear(n_in, n_out))
-            self.dense_norms.append(new_norm(n_out))
+        self.flat_norm = Norm(widths[0])
+        self.dense = nn.ModuleList(Linear(*pair) for pair in itertools.pairwise(widths))
+        dense_norms = [new_batch_norm, Norm] if dense_norm == "batch" else [Norm, new_batch_norm]
+        self.dense_norms = nn.ModuleList(map(dense_norms[0], dense))
         self.unused = nn.ModuleDict()
         if unused_norms:
-            self.unused["conv_norms"] = nn.ModuleList(map(_batch_norm, filters))
-            self.unused["dense_norms"] = nn.ModuleList(map(other_norm, dense))
+            self.unused["conv_norms"] = nn.ModuleList(map(new_batch_norm, filters))
+            self.unused["dense_norms"] = nn.ModuleList(map(dense_norms[1], dense))
             self.unused.requires_grad_(False)
         self.maps = [Map("chunk", numbered(dense[-1]))]
-        first_map = filters[0] * ((chunk - kernels[0]) // stride + 1)
-        self.floats_per_step = float(chunk + 2 * first_map + sum(dense))
+        first_map = filters[0] * ((chunk - odd(kernels[0])) // stride + 1)
+        self.floats_per_step = float(chunk + 2 * first_map + widths[0] + sum(dense))
 
     def initialise(self, generator):
         """Fill the network as published; see `initialise`.
@@ -262,7 +183,8 @@ class SincNet(Network):
             Output of the last dense layer.
         """
         group = _GROUP if chunks.is_cpu else max(1, len(chunks))
-        x = torch.cat([self._maps(some) for some in chunks.split(group)])
+        filters = self.convs[0].filters()
+        x = torch.cat([self._flat_maps(some, filters) for some in chunks.split(group)])
         x = self.flat_norm(x)
         layers = zip(self.dense, self.dense_norms, self.dense_activations, strict=True)
         for linear, norm, activation in layers:
@@ -271,13 +193,14 @@ class SincNet(Network):
             x = F.normalize(x.float(), eps=torch.finfo(torch.float32).tiny)
         return x
 
-    def _maps(self, chunks):
+    def _flat_maps(self, chunks, filters):
         """Maps of the last convolution, flattened: (M, C T)."""
         x = self.input_norm(chunks)[:, None]
-        first, *others = self.convs
-        x = _peaks(x, first.filters(), self.filter_stride, self.pools[0])
+        x = peaks(x, filters, self.filter_stride, self.pools[0])
         x = self.conv_activation(self.conv_norms[0](x))
-        for conv, pool, norm in zip(others, self.pools[1:], self.conv_norms[1:], strict=True):
+        for conv, pool, norm in zip(
+            self.convs[1:], self.pools[1:], self.conv_norms[1:], strict=True
+        ):
             # as an image of height 1, which keeps the layout of the convolution
             x = F.max_pool2d(conv(x).unsqueeze(2), (1, pool)).squeeze(2)
             x = self.conv_activation(norm(x))
@@ -309,43 +232,25 @@ class SincNet(Network):
         return chosen
 
     def pieces(self, x, max_steps):
+        """Vectors of one long clip, so many chunks at a time.
+
+        Parameters
+        ----------
+        x : Tensor of shape (1, chunk, N)
+            The whole input, usually a view of the wave: only a few chunks at a time are copied.
+        max_steps : int
+            Most chunks to work on at a time.
+
+        Yields
+        ------
+        layer : int
+            Always 0.
+        vectors : Tensor of shape (1, D, n)
+            The next ones.
+        """
         chosen = self._chosen(x, torch.tensor([x.shape[2]]))[0].nonzero()[:, 0]
         for some in chosen.to(x.device).split(max_steps):
             yield 0, self.vectors(x[0].T[some]).T[None]
-
-
-def _peaks(x, filters, stride, width):
-    """Largest absolute values of a convolution (M, 1, T) -> (M, N, T'), in windows side by side."""
-    kernel = filters.shape[1]
-    if torch.is_grad_enabled():
-        # each place in the window is a filter of its own: the maximum is then one over whole maps,
-        # and backwards the convolution is a quarter faster
-        lack = (width - 1) * stride
-        bank = F.pad(filters, (lack, lack)).unfold(1, kernel + lack, stride)
-        bank = bank.transpose(0, 1).reshape(-1, 1, kernel + lack)
-        y = F.conv1d(x, bank, stride=stride * width).unflatten(1, (width, len(filters)))
-        return y.abs().amax(1)
-    y = F.conv1d(x, filters[:, None], stride=stride).abs_()
-    windows = y.shape[2] // width
-    return y[..., : windows * width].unflatten(2, (windows, width)).amax(3)
-
-
-def _map_lengths(chunk, kernels, pools, stride):
-    """Frames of the maps after each convolution and its maximum."""
-    steps, lengths = chunk, []
-    for i, (kernel, pool) in enumerate(zip(kernels, pools, strict=True)):
-        if i == 0:
-            steps = (steps - (kernel + 1 - kernel % 2)) // stride + 1
-        else:
-            steps = steps - kernel + 1
-        steps //= pool
-        lengths.append(steps)
-    if min(lengths) < 2:  # one frame has no deviation
-        raise ValueError(
-            f"chunks of {chunk} samples are too short for this network: its maps would have "
-            f"{lengths} frames, and each needs 2; use longer chunks"
-        )
-    return lengths
 
 
 class SincHead(nn.Module):
@@ -367,12 +272,12 @@ class SincHead(nn.Module):
 
     def __init__(self, n_in, n_classes, *, input_norm=False, unused_norms=False):
         super().__init__()
-        self.input_norm = _Norm(n_in) if input_norm else None
-        self.linear = _Linear(n_in, n_classes)
+        self.input_norm = Norm(n_in) if input_norm else None
+        self.linear = Linear(n_in, n_classes)
         self.unused = nn.ModuleDict()
         if unused_norms:
-            self.unused["batch_norm"] = _batch_norm(n_classes)
-            self.unused["layer_norm"] = _Norm(n_classes)
+            self.unused["batch_norm"] = new_batch_norm(n_classes)
+            self.unused["layer_norm"] = Norm(n_classes)
             self.unused.requires_grad_(False)
 
     def initialise(self, generator):
