@@ -37,30 +37,38 @@ ACTIVATIONS = {"relu": F.relu, "leaky_relu": _leaky_relu, "linear": _linear}
 class Norm(nn.Module):
     """Zero mean and unit deviation over the last axis, then scale and shift.
 
-    The deviation is that of a sample (n - 1), and what is added to it is not under its root.
+    The deviation is that of a sample (n - 1), and what is added to it is not under its root. What
+    is constant becomes zero, whatever its rounding.
 
     Parameters
     ----------
     *shape : int
         Of scale and shift: (..., n) ties them to one length of the last axis, (..., 1) does not.
+        Without any number there are none.
     """
 
     def __init__(self, *shape):
         super().__init__()
-        self.weight, self.bias = (nn.Parameter(torch.empty(shape)) for _ in range(2))
+        self.weight = nn.Parameter(torch.empty(shape)) if shape else None
+        self.bias = nn.Parameter(torch.empty(shape)) if shape else None
 
     def reset_parameters(self):
         """Set scale and shift so that they change nothing."""
-        nn.init.ones_(self.weight)
-        nn.init.zeros_(self.bias)
+        if self.weight is not None:
+            nn.init.ones_(self.weight)
+            nn.init.zeros_(self.bias)
 
     def forward(self, x):
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        x = x - x.mean(-1, keepdim=True)
+        mean = x.mean(-1, keepdim=True)
+        x = x - mean
         # of silence this norm, unlike the root of a variance, has a gradient: zero
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         std = norm / math.sqrt(x.shape[-1] - 1)
-        return torch.addcmul(self.bias, x * (std + _EPSILON).reciprocal(), self.weight)
+        # what is left of a constant after its rounded mean is no signal to be blown up
+        scale = (std + _EPSILON).reciprocal().masked_fill(std <= 1e-6 * mean.abs(), 0.0)
+        x = x * scale
+        return x if self.weight is None else torch.addcmul(self.bias, x, self.weight)
 
 
 class Linear(Uninitialised, nn.Linear):

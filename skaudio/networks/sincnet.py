@@ -88,8 +88,8 @@ class SincNet(Network):
     form : {"2019", "2018"}, default="2019"
         Of the band-pass filters; see `SincConv`.
     norm : {"chunk", "channel"}, default="chunk"
-        Whether scale and shift of the norms of the convolutions differ from sample to sample, as
-        published, or are one for each channel.
+        Whether scale and shift of the norms of chunk and maps differ from sample to sample, as
+        published, or are one for each channel of the maps.
     dense_norm : {"batch", "layer"}, default="batch"
         Norm of the dense layers: over the chunks of a batch, as published, or of each alone.
     conv_activation : {"leaky_relu", "relu", "linear"}, default="leaky_relu"
@@ -135,7 +135,8 @@ class SincNet(Network):
         names = dense_activations or ("leaky_relu",) * len(dense)
         self.dense_activations = [ACTIVATIONS[name] for name in names]
         steps, free = map_lengths(chunk, kernels, pools, stride), norm == "channel"
-        self.input_norm = Norm(1 if free else chunk)
+        # one scale and shift for the whole wave would be undone by the norm of the first maps
+        self.input_norm = Norm() if free else Norm(chunk)
         if first == "sinc":
             conv = SincConv(filters[0], kernels[0], sample_rate, stride=stride, form=form)
         else:

@@ -207,8 +207,6 @@ def _checkpoint(cnn, dnn, classifier, size, sample_rate):
         "unused_norms": True,
     }
     head_arguments, head_weights = _head(classifier, dense[-1])
-    for part in (cnn, dnn, classifier):
-        part.finish()
     return SincNetCheckpoint(
         arguments, weights | more, head_arguments, head_weights, size, sample_rate
     )
@@ -235,6 +233,7 @@ def _convolutions(cnn, chunk, sample_rate):
         pools.append(_pool(i, steps_before, steps))
         weights |= _norm(cnn, f"ln.{i}", f"conv_norms.{i}", (width, steps))
         weights |= _unused_batch_norm(cnn, f"bn.{i}", f"unused.conv_norms.{i}", width)
+    cnn.finish()
     arguments = {
         "chunk": chunk,
         "sample_rate": sample_rate,
@@ -308,6 +307,7 @@ def _dense_layers(dnn, n_in):
         weights |= _unused_norm(dnn, f"ln.{i}", f"unused.dense_norms.{i}", width)
         widths.append(width)
         n_in = width
+    dnn.finish()
     return tuple(widths), weights
 
 
@@ -320,6 +320,7 @@ def _head(classifier, n_in):
     weights["linear.bias"] = classifier.take("wx.0.bias", (n_classes,))
     weights |= _unused_batch_norm(classifier, "bn.0", "unused.batch_norm", n_classes)
     weights |= _unused_norm(classifier, "ln.0", "unused.layer_norm", n_classes)
+    classifier.finish()
     arguments = {
         "n_in": n_in,
         "n_classes": n_classes,
