@@ -35,7 +35,7 @@ ACTIVATIONS = {"relu": F.relu, "leaky_relu": _leaky_relu, "linear": _linear}
 
 
 class Norm(nn.Module):
-    """Zero mean and unit deviation over the last axis, then scale and shift.
+    """Zero mean and unit deviation over the last axes, then scale and shift.
 
     The deviation is that of a sample (n - 1), and what is added to it is not under its root. What
     is constant becomes zero, whatever its rounding.
@@ -45,10 +45,13 @@ class Norm(nn.Module):
     *shape : int
         Of scale and shift: (..., n) ties them to one length of the last axis, (..., 1) does not.
         Without any number there are none.
+    n_axes : int, default=1
+        How many axes are normalised together.
     """
 
-    def __init__(self, *shape):
+    def __init__(self, *shape, n_axes=1):
         super().__init__()
+        self.axes = tuple(range(-n_axes, 0))
         self.weight = nn.Parameter(torch.empty(shape)) if shape else None
         self.bias = nn.Parameter(torch.empty(shape)) if shape else None
 
@@ -60,11 +63,11 @@ class Norm(nn.Module):
 
     def forward(self, x):
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        mean = x.mean(-1, keepdim=True)
+        mean = x.mean(self.axes, keepdim=True)
         x = x - mean
         # of silence this norm, unlike the root of a variance, has a gradient: zero
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        std = norm / math.sqrt(x.shape[-1] - 1)
+        norm = torch.linalg.vector_norm(x, dim=self.axes, keepdim=True)
+        std = norm / math.sqrt(math.prod(x.shape[axis] for axis in self.axes) - 1)
         # what is left of a constant after its rounded mean is no signal to be blown up
         scale = (std + _EPSILON).reciprocal().masked_fill(std <= 1e-6 * mean.abs(), 0.0)
         x = x * scale

@@ -67,7 +67,7 @@ class SincNet(Network):
     chunks are left out.
 
     Each chunk is normalised, then for each convolution: the convolution itself, after the first
-    one the absolute value, the maximum over windows side by side, a norm over time, the activation.
+    one the absolute value, the maximum over windows side by side, a norm, the activation.
     All of that, flattened, is normalised and goes through the dense layers, each with a norm and
     an activation. Chunks beyond the lengths are not looked at.
 
@@ -88,8 +88,9 @@ class SincNet(Network):
     form : {"2019", "2018"}, default="2019"
         Of the band-pass filters; see `SincConv`.
     norm : {"chunk", "channel"}, default="chunk"
-        Whether scale and shift of the norms of chunk and maps differ from sample to sample, as
-        published, or are one for each channel of the maps.
+        Norm of each map. "chunk", as published: each channel over time, with a scale and shift for
+        each of its frames; what remains of a channel is its course, not its loudness. "channel":
+        all channels together, with a scale and shift for each channel.
     dense_norm : {"batch", "layer"}, default="batch"
         Norm of the dense layers: over the chunks of a batch, as published, or of each alone.
     conv_activation : {"leaky_relu", "relu", "linear"}, default="leaky_relu"
@@ -144,7 +145,8 @@ class SincNet(Network):
         pairs = zip(filters, filters[1:], kernels[1:], strict=False)
         self.convs = nn.ModuleList([conv, *(new_conv(*sizes) for sizes in pairs)])
         self.conv_norms = nn.ModuleList(
-            Norm(width, 1 if free else n) for width, n in zip(filters, steps, strict=True)
+            Norm(width, 1, n_axes=2) if free else Norm(width, n)
+            for width, n in zip(filters, steps, strict=True)
         )
         widths = (filters[-1] * steps[-1], *dense)
         self.flat_norm = Norm(widths[0])
