@@ -34,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "extractors": [
             "MFCCTransformer",
             "RandomCNNTransformer",
+            "SincNetTransformer",
             "VQTransformer",
             "Wav2VecTransformer",
         ],

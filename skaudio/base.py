@@ -385,4 +385,5 @@ def _frame_times(forward, n_samples):
     base = forward.network.maps[base]
     offset = forward.network.frame_offset(int(lengths))
     steps = offset + base.centre + base.stride * np.arange(n_frames)
-    return steps * (forward.frontend.step / forward.sample_rate)
+    samples = forward.frontend.centre + forward.frontend.step * steps
+    return samples / forward.sample_rate

@@ -2,7 +2,14 @@
 
 from ._mfcc import MFCCTransformer
 from ._random_cnn import RandomCNNTransformer
+from ._sincnet import SincNetTransformer
 from ._vq import VQTransformer
 from ._wav2vec import Wav2VecTransformer
 
-__all__ = ["MFCCTransformer", "RandomCNNTransformer", "VQTransformer", "Wav2VecTransformer"]
+__all__ = [
+    "MFCCTransformer",
+    "RandomCNNTransformer",
+    "SincNetTransformer",
+    "VQTransformer",
+    "Wav2VecTransformer",
+]

@@ -4,6 +4,7 @@ import copy
 from dataclasses import replace
 
 import numpy as np
+
 from .._engine.extract import extract
 from ..base import BaseAudioTransformer
 from ..frontends import Chunks
@@ -300,6 +301,7 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
     def _task(self, network, y):
         width = self.architecture_["network"]["dense"][-1]
         head = SincHead(width, len(self.classes_), **self.architecture_["head"])
+        head.initialise(None)  # by the generator of the fit
         return ChunkClassification(network, head, y, paper=self.optimizer == "paper")
 
     def _frontend(self, network):
