@@ -250,7 +250,7 @@ def test_balanced_classes_name_the_rare_one(rng):
 def test_wrong_class_weights(table):
     X, y, _ = table
     y = labels(y, 2)
-    with pytest.raises(ValueError, match="class_weight='balanced' cannot be had in partial_fit"):
+    with pytest.raises(ValueError, match="class_weight='balanced' is not possible in partial_fit"):
         ELMClassifier(10, class_weight="balanced").partial_fit(X, y, ["cat", "dog"])
     with pytest.raises(ValueError, match=r"class_weight holds \['rat'\]"):
         ELMClassifier(10, class_weight={"rat": 2}).fit(X, y)

@@ -1,4 +1,4 @@
-"""Random generators, and weights on their way between networks and numpy."""
+"""Random generators, and conversion of weights between networks and numpy arrays."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ __all__ = ["load", "new_generator", "new_seed", "to_numpy"]
 
 
 def new_generator(random_state):
-    """CPU generator for everything an extractor draws.
+    """CPU generator for all randomness of an extractor.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def new_seed(generator):
 
 
 def to_numpy(network):
-    """Kernels, biases and what else a network remembers, in forward order.
+    """Kernels, biases and other state of a network, in forward order.
 
     Parameters
     ----------
@@ -65,12 +65,12 @@ def to_numpy(network):
 
 
 def load(network, weights):
-    """Copy stored weights into a network, whose layers know how they are best laid out in memory.
+    """Copy stored weights into a network; its layers choose the memory layout.
 
     Parameters
     ----------
     network : Module
-        As it was built for these weights.
+        Of the same architecture as the one that the weights come from.
     weights : dict of str to ndarray
         Result of `to_numpy`.
 

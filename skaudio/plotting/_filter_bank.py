@@ -1,4 +1,4 @@
-"""The filters that hear first."""
+"""The filters of the first layer."""
 
 import math
 
@@ -8,8 +8,8 @@ from ..utils.validation import check_choice, check_number
 from ._style import COLOURS, new_panels
 
 _SIDE_BY_SIDE = ("front", "timbral", "temporal")  # branches of a first layer, not its successors
-_FEW = 16  # filters that can be looked at one by one
-_FLOOR = -40.0  # dB
+_FEW = 16  # filters, at most, that are shown one by one
+_FLOOR = -40.0  # dB, smallest magnitude shown
 
 
 class FilterBankDisplay:
@@ -109,7 +109,7 @@ class FilterBankDisplay:
         rate = float(extractor.sample_rate)
         if isinstance(extractor, MFCCTransformer):
             bands = extractor._frontend().parts[0].mel.numpy()[:n_filters]
-            # an odd n_fft has no bin at half the rate
+            # with an odd n_fft there is no bin at half the rate
             rate *= 2 * (bands.shape[1] - 1) / extractor.n_fft
             return cls(filters=[bands], rate=rate, kind="bands", unit="bins")
         unit, default = "samples", "frequency"
