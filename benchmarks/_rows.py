@@ -1,4 +1,4 @@
-"""Result files that a script adds to: rows of an earlier run stay where they are not asked for."""
+"""Result files that scripts update: only rows of the measured questions are replaced."""
 
 import csv
 
@@ -9,7 +9,7 @@ def kept_rows(path, questions):
     Parameters
     ----------
     path : Path
-        A CSV file with a column "question"; it need not be there.
+        A CSV file with a column "question"; it need not exist.
     questions : collection of str
         What is measured anew.
 

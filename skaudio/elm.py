@@ -171,8 +171,8 @@ class ELMClassifier(ClassifierMixin, BaseELM):
         """
         if isinstance(self.class_weight, str):
             raise ValueError(
-                f"class_weight={self.class_weight!r} is not possible in partial_fit, which does not "
-                "know the samples to come; pass the weights as a dict, for instance those that "
+                f"class_weight={self.class_weight!r} is not possible in partial_fit, which does "
+                "not know the samples to come; pass the weights as a dict, for instance those that "
                 "sklearn.utils.class_weight.compute_class_weight finds in a sample of them"
             )
         return self._fit(X, y, sample_weight, not hasattr(self, "coef_"), classes, parts=True)

@@ -27,5 +27,6 @@ def test_import_is_quick():
 def test_every_public_name_is_there():
     import skaudio
 
+    assert {"MFCCTransformer", "load", "audio", "__version__"} < {*skaudio.__all__}
     for name in skaudio.__all__:
         assert getattr(skaudio, name) is not None

@@ -109,8 +109,8 @@ def _sample_rates(rates):
     if len(counts) > 1:
         listed = ", ".join(f"{count} at {rate} Hz" for rate, count in sorted(counts.items()))
         yield (
-            f"the clips differ in sample rate ({listed}); if the rate depends on the class, missing "
-            "high frequencies give the class away"
+            f"the clips differ in sample rate ({listed}); if the rate depends on the class, the "
+            "missing high frequencies give the class away"
         )
 
 

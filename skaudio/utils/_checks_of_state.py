@@ -127,7 +127,7 @@ def check_random_state(estimator):
         results[what] = features(what, estimator, random_state=None)
     for i, (what, one) in enumerate(results.items()):
         for other in list(results)[i + 1 :]:
-            assert not np.array_equal(one, draws[other]), f"{what} and {other} give the same"
+            assert not np.array_equal(one, results[other]), f"{what} and {other} give the same"
 
 
 @contract

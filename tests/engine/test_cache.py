@@ -485,7 +485,8 @@ import numpy as np
 from skaudio import RandomCNNTransformer
 from skaudio._engine import extract
 extract.batches = None
-cnn = RandomCNNTransformer("single", n_filters=4, random_state=0, memory={str(tmp_path / "cache")!r})
+memory = {str(tmp_path / "cache")!r}
+cnn = RandomCNNTransformer("single", n_filters=4, random_state=0, memory=memory)
 np.save({str(tmp_path / "Z.npy")!r}, cnn.fit_transform({[str(path) for path in paths]!r}))
 """
     subprocess.run([sys.executable, "-c", program], check=True)
