@@ -1,8 +1,8 @@
 """Checks of what happens to clips.
 
-They test the contracts *A clip's features never depend on its neighbours*, *Identity and running
-parameters*, *The sample rate is stated, never guessed*, *Clips of any length*, *Only matrices fix
-a width* and *Memory is O(batch), never O(data)* of CONTRIBUTING.md.
+They test the contracts *A clip's features never depend on its neighbours*, *Identity parameters
+and running parameters*, *The sample rate is stated, never guessed*, *Clips of any length*, *Only
+matrices fix a width* and *Memory is O(batch), never O(data)* of CONTRIBUTING.md.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """Checks of the state and the output of an extractor.
 
-They test the contracts *No torch object in parameters or in pickled state*, *All randomness comes
-from random_state* and *Features are float32, 2-D and named* of CONTRIBUTING.md, frames, and
-weights.
+They test the contracts *No torch object in parameters or pickled state*, *All randomness comes
+from random_state* and *Features are float32, 2-D and named* of CONTRIBUTING.md, as well as frames
+and weights.
 """
 
 import copy
