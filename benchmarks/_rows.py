@@ -3,7 +3,7 @@
 import csv
 
 
-def kept_rows(path, questions):
+def other_rows(path, questions):
     """Read the rows of an earlier run that answer other questions.
 
     Parameters

@@ -74,7 +74,7 @@ def main():
             finished=list(table.values()),
             progress=_progress,
         )
-        for line in table_lines(_kept(running, table, csv_path)):
+        for line in table_lines(_saved(running, table, csv_path)):
             _progress("")
             print(line, flush=True)
         _write(table, args.out, lines)
@@ -137,7 +137,7 @@ def _mfcc(sample_rate, pooling="mean_std"):
     return make_pipeline(mfcc, select)
 
 
-def _kept(running, table, csv_path) -> Iterable:
+def _saved(running, table, csv_path) -> Iterable:
     """Yield rows, each after it has been saved."""
     for row in running:
         table[_key(row)] = row

@@ -27,7 +27,7 @@ import _sets
 import joblib
 import numpy as np
 from _fresh import FatalPath, dask_processes, measure, write_noise
-from _rows import kept_rows, write_rows
+from _rows import other_rows, write_rows
 from compare import about
 from matplotlib.ticker import LogLocator
 
@@ -61,7 +61,7 @@ def main():
     args = _arguments()
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "scaling.csv"
-    rows = kept_rows(path, args.only)
+    rows = other_rows(path, args.only)
     for question in args.only:
         with tempfile.TemporaryDirectory() as folder:
             sizes = QUICK if args.quick else FULL

@@ -40,7 +40,7 @@ import numpy as np
 import torch
 import train_speed
 from _latency import latency
-from _rows import kept_rows, write_rows
+from _rows import other_rows, write_rows
 from _speed_report import COLUMNS, LOWER, OURS, PLAIN, plot, report, works
 from _timing import Timing, convolution, in_turn, product, set_threads
 from compare import about
@@ -81,7 +81,7 @@ def main():
     args = _arguments()
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "speed.csv"
-    rows = kept_rows(path, args.only)
+    rows = other_rows(path, args.only)
     for threads in args.threads:
         set_threads(threads)
         for question in args.only:

@@ -154,7 +154,7 @@ def _reduced(value):
 
 
 def _nothing_to_go_by(what, instead="a function that can be imported by name"):
-    return Unidentifiable(f"{what}, which cannot be told from another; pass {instead}")
+    return Unidentifiable(f"{what}, which cannot be identified by its content; pass {instead}")
 
 
 def _function_name(function):

@@ -149,7 +149,7 @@ class ComparisonDisplay:
         Notes
         -----
         Names in other scripts are drawn with any installed font that has them. Where none has, a
-        warning tells the names that stand for them in the picture.
+        warning lists the names that replace them in the picture.
         """
         names = {"set": self.data, "extractor": self.extractors, "classifier": self.classifiers}
         with readable(**names) as shown:

@@ -108,7 +108,7 @@ class EmbeddingDisplay:
             Class of each clip.
 
         method : {"pca", "tsne"}, default="pca"
-            The two main components, or t-SNE, which keeps neighbours together and whose
+            The two main components, or t-SNE, which preserves neighbourhoods and whose
             distances between groups mean little.
 
         random_state : int, RandomState or None, default=0

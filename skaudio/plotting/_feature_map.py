@@ -112,10 +112,10 @@ class FeatureMapDisplay:
         stops = np.cumsum([len(m.channels) for m in layers])
         for i in _positions(layer, names):
             n = len(layers[i].channels)
-            kept = np.linspace(0, n - 1, min(n, max_channels or n)).round().astype(int)
-            shown["maps"].append(frames[:, stops[i] - n + kept].T)
+            chosen = np.linspace(0, n - 1, min(n, max_channels or n)).round().astype(int)
+            shown["maps"].append(frames[:, stops[i] - n + chosen].T)
             shown["names"].append(names[i])
-            shown["channels"].append([layers[i].channels[c] for c in kept])
+            shown["channels"].append([layers[i].channels[c] for c in chosen])
         return cls(**shown, times=times, step=step)
 
     def plot(self, ax=None):

@@ -209,7 +209,7 @@ def test_workers_compute_and_the_parent_keeps(tmp_path, paths):
     assert same(Z, mfcc().fit_transform(paths))
 
 
-def test_a_grid_search_in_processes_extracts_no_clip_twice_once_it_is_kept(tmp_path, paths):
+def test_a_grid_search_in_processes_extracts_no_clip_twice_once_it_is_cached(tmp_path, paths):
     pipe = make_pipeline(mfcc(memory=tmp_path / "cache"), SVC())
     labels = [0, 1, 0, 1]
     search = GridSearchCV(pipe, {"svc__C": [1, 2, 4]}, cv=2, n_jobs=2, error_score="raise")
@@ -253,7 +253,7 @@ def test_skipped_clips_are_not_kept_and_are_named_each_time(tmp_path, paths):
     assert len(FeatureCache(tmp_path / "cache")) == 1
 
 
-def test_a_short_clip_is_told_about_also_when_it_is_kept(tmp_path):
+def test_a_short_clip_is_warned_about_also_when_it_is_cached(tmp_path):
     cnn = RandomCNNTransformer("single", n_filters=4, memory=tmp_path / "cache", random_state=0)
     X = noise(40, 9000)
     cnn.fit(X)
