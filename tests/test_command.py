@@ -231,7 +231,7 @@ def test_demo_without_optional_packages(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     monkeypatch.setitem(sys.modules, "skops.io", None)
     code, text, _ = run("--demo", *QUICK)
-    assert code == 0 and text.startswith("160 synthetic notes, 8 classes, 0.00 h, 5 splits that")
+    assert code == 0 and text.startswith("160 synthetic notes, 8 classes, 0.00 h, 5 splits with")
     assert text.count("pip install skaudio[plot]") == text.count("pip install skaudio[save]") == 1
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == [*FILES[:2], "new_note.wav"]
