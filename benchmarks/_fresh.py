@@ -1,9 +1,14 @@
-"""Processes of their own: for jobs whose time and memory are measured, and for Dask on one host.
+"""Separate processes: for jobs whose time and memory are measured, and for Dask on one host.
 
-A measured job is a function below that gets everything ready, once through on one short clip, and
-returns what is to be measured. Memory is read from Linux's ``/proc``.
+A job is a function below that prepares everything, including one run on short clips, and returns
+the function to measure. Its memory is the highest resident memory of the process, minus what was
+resident before, minus the result. Before the job starts, memory that the preparation has freed is
+returned to the system, and the highest value so far is forgotten. Otherwise small arrays would go
+unnoticed in freed memory, or the peak would be that of an import. All this needs Linux's ``/proc``.
 """
 
+import ctypes
+import gc
 import json
 import os
 import signal
@@ -31,15 +36,14 @@ def measure(job, *, threads=1, **arguments):
     threads : int
         Threads that it may compute with.
     **arguments
-        Of the function, such that JSON can hold them.
+        Of the function; JSON must be able to represent them.
 
     Returns
     -------
     seconds : float
         Wall time.
     n_bytes : int
-        Most resident memory at once, beyond that of the process when it was ready and that of
-        the result.
+        Highest resident memory, minus that before the job and that of the result.
     """
     command = [sys.executable, __file__, job, json.dumps(arguments)]
     variables = os.environ | {"OMP_NUM_THREADS": str(threads)}
@@ -51,6 +55,7 @@ def measure(job, *, threads=1, **arguments):
 def main():
     """Run the job that the command line names, and print its time and memory."""
     job = globals()[sys.argv[1]](**json.loads(sys.argv[2]))
+    _forget_peak()
     before, begin = _resident("VmRSS"), time.perf_counter()
     result = job()
     seconds = time.perf_counter() - begin
@@ -58,8 +63,17 @@ def main():
     print(json.dumps([seconds, peak - before - getattr(result, "nbytes", 0)]))
 
 
+def _forget_peak():
+    """Return freed memory to the system, and let VmHWM begin anew from VmRSS."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
+    if trim is not None:
+        trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+
+
 def _resident(name):
-    """Resident memory of this process, now (VmRSS) or at most (VmHWM), in bytes."""
+    """Resident memory of this process in bytes: now (VmRSS), or the highest value (VmHWM)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
 
@@ -74,7 +88,7 @@ def extraction(extractor, folder, n_clips, **params):
     folder : str
         Where the files are.
     n_clips : int
-        Clips; if there are fewer files, they are taken again and again.
+        Number of clips; if there are fewer files, each is used several times.
     **params
         Of the extractor.
 
@@ -116,12 +130,12 @@ def write_noise(path, seconds, sample_rate, seed=0):
 
 @contextmanager
 def dask_processes(folder):
-    """Start a Dask scheduler and two workers of one thread, as one would on three hosts.
+    """Start a Dask scheduler and two workers of one thread as separate processes.
 
     Parameters
     ----------
     folder : str or path-like
-        For their files.
+        Where their files are written.
 
     Yields
     ------
@@ -148,7 +162,7 @@ def dask_processes(folder):
 def _dask(*words):
     """Start a Dask process that finds this module."""
     command = [sys.executable, "-m", "dask", *words]
-    variables = os.environ | {"OMP_NUM_THREADS": "1"}  # without a nanny nobody else sees to it
+    variables = os.environ | {"OMP_NUM_THREADS": "1"}  # a nanny would set it
     home = Path(__file__).parent
     return subprocess.Popen(command, stderr=subprocess.DEVNULL, env=variables, cwd=home)
 
@@ -161,7 +175,7 @@ class FatalPath(os.PathLike):
     path : path-like
         The file.
     mark : Path
-        File that tells the later processes that they are safe.
+        File whose existence tells later processes not to be killed.
     """
 
     def __init__(self, path, mark):

@@ -1,10 +1,10 @@
-"""Time of the networks of Pons & Serra in Keras, laid out as in their code: channels last.
+"""Time of the networks of Pons & Serra in Keras, with channels last as in their code.
 
     python _keras_designs.py DESIGN N_FILTERS INPUT.npy [--repeats 5] [--threads 2]
 
 The input is an array of waves (B, T) or of log-mel spectrograms (B, T, F), all of one length;
-``RandomCNNTransformer.from_paper`` has the same networks. Prints one line of JSON. Run by an
-environment of its own, see requirements-keras.txt, and without skaudio.
+``RandomCNNTransformer.from_paper`` has the same networks. Prints one line of JSON. Needs an
+environment of its own, see requirements-keras.txt, and does not import skaudio.
 """
 
 import argparse
@@ -24,7 +24,7 @@ DESIGNS = ("vgg", "single", "timbral_temporal", "sample_level", "frame_level", "
 
 
 def main():
-    """Measure, print the times, and write the features if they are asked for."""
+    """Measure, print the times, and with --features write the features."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("design", choices=DESIGNS)
     parser.add_argument("n_filters", type=int)
@@ -89,7 +89,7 @@ def build(design, n, shape):
 
 
 def load(model, weights):
-    """Give a model the weights of skaudio.
+    """Load weights of skaudio into a model.
 
     Parameters
     ----------

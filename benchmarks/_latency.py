@@ -1,4 +1,4 @@
-"""How long one short clip takes, beside the bare modules that it goes through."""
+"""Time for one short clip, compared with that of the bare modules that it passes through."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ SECONDS = 0.5
 
 
 def extractors():
-    """Return what is measured.
+    """Return the extractors to measure.
 
     Returns
     -------

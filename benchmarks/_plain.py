@@ -1,9 +1,9 @@
 """The networks of skaudio as a user would write them from the papers, in plain torch.
 
-They are what skaudio is measured against, in its features and its speed. All clips of a batch have
-one length, long enough for every layer. Parameters that ask for less or more than the networks
-themselves (``layers``, ``fixed_length``, ``reference``, ``pretrained``, ``features``, ``output``)
-are not here: all maps of a random network are used, and the context of the others.
+Features and speed of skaudio are compared with them. All clips of a batch have one length, long
+enough for every layer. Parameters beyond the networks themselves (``layers``, ``fixed_length``,
+``reference``, ``pretrained``, ``features``, ``output``) are not supported: all maps of a random
+network are used, and the context of the others.
 
 Sources: Pons & Serra, arXiv:1805.00237, with the front-end of Pons et al., arXiv:1711.02520;
 wav2vec, arXiv:1904.05862; vq-wav2vec, arXiv:1910.05453.
@@ -39,7 +39,7 @@ def plain(extractor):
     """
     make = _random_cnn if hasattr(extractor, "design") else _wav2vec
     network = make(extractor)
-    # in both each module has its kernel first, and the modules stand in forward order
+    # in both, parameters are in forward order, with the kernel first in each module
     used = [w for name, w in extractor.weights_.items() if not name.startswith("head.")]
     state = zip(network.state_dict(), map(torch.tensor, used), strict=True)
     network.load_state_dict(dict(state))
@@ -209,7 +209,7 @@ class FrameLevel(nn.Module):
     def _padded(self, x, conv):
         if not self.many:
             return x
-        # "same" of TensorFlow: as many frames as strides begin in the clip, zeros on both sides
+        # "same" padding of TensorFlow: ceil(T / stride) frames, zeros on both sides
         n_frames = -(-x.shape[2] // 32)
         total = max((n_frames - 1) * 32 + conv.kernel_size[0] - x.shape[2], 0)
         return F.pad(x, (total // 2, total - total // 2))

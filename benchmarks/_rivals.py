@@ -1,4 +1,4 @@
-"""What users would take instead of skaudio, as transformers: paths of sound files in, features out.
+"""Alternatives to skaudio as transformers: paths of sound files in, features out.
 
 Each package is used as its own guide does. requirements.txt, beside this file, says how to
 install those that skaudio does not need.
@@ -56,7 +56,7 @@ def missing_packages():
 
 
 class _Rival(TransformerMixin, BaseEstimator):
-    """What the rivals share.
+    """Base of the rivals.
 
     All of them take a list of paths of sound files, and `transform` returns an ndarray of
     shape (n_clips, n_features), float32.
@@ -64,7 +64,7 @@ class _Rival(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     learns_from_clips : bool
-        Whether features depend on the clips seen in `fit`; `compare_extractors` asks for it.
+        Whether features depend on the clips seen in `fit`; `compare_extractors` reads it.
     """
 
     learns_from_clips = False
@@ -107,7 +107,7 @@ def _mfcc_statistics(path, sample_rate, n_mfcc):
     """Return the features of one file."""
     wave, rate = librosa.load(path, sr=sample_rate)
     with warnings.catch_warnings():
-        # Each clip shorter than the window is padded and warned of.
+        # librosa warns of each clip that is shorter than the window
         warnings.filterwarnings("ignore", "n_fft=.* is too large")
         mfcc = librosa.feature.mfcc(y=wave, sr=rate, n_mfcc=n_mfcc)
     deltas = [librosa.feature.delta(mfcc, order=order, mode="nearest") for order in (1, 2)]
@@ -202,7 +202,7 @@ class WaveMiniRocket(_Rival):
         self.n_jobs = n_jobs
 
     def fit(self, X, y=None):
-        """Take thresholds and the common length from the clips."""
+        """Determine thresholds and the common length from the clips."""
         from aeon.transformations.collection.convolution_based import MiniRocket
 
         waves = self._waves(X)
@@ -210,13 +210,13 @@ class WaveMiniRocket(_Rival):
         rocket = MiniRocket(
             self.n_kernels,
             n_jobs=effective_n_jobs(self.n_jobs),
-            random_state=0,  # it only picks the clips that thresholds are taken from
+            random_state=0,  # only chooses the clips that determine the thresholds
         )
         self.rocket_ = rocket.fit(_equal_lengths(waves, self.n_samples_))
         return self
 
     def transform(self, X):
-        """Return how much of the time each filtered wave is above its threshold."""
+        """Return the fraction of time that each filtered wave is above its threshold."""
         check_is_fitted(self)
         return self.rocket_.transform(_equal_lengths(self._waves(X), self.n_samples_))
 

@@ -1,15 +1,15 @@
-"""Result files that a script adds to: rows of an earlier run stay where they are not asked for."""
+"""Result files that scripts update: only rows of the measured questions are replaced."""
 
 import csv
 
 
-def kept_rows(path, questions):
+def other_rows(path, questions):
     """Read the rows of an earlier run that answer other questions.
 
     Parameters
     ----------
     path : Path
-        A CSV file with a column "question"; it need not be there.
+        A CSV file with a column "question"; it need not exist.
     questions : collection of str
         What is measured anew.
 

@@ -1,6 +1,6 @@
 """The six open sets, in the folder that the environment variable SKAUDIO_DATA names.
 
-What would leak (the speaker, the artist, the recording) never stands on both sides of a split.
+Nothing that would leak (the speaker, the artist, the recording) is on both sides of a split.
 """
 
 import os

@@ -70,7 +70,7 @@ def _range(row):
 
 
 def plot(works):
-    """Draw the share of the limit that each way reaches, with the most threads.
+    """Draw the fraction of the limit that each way reaches, with the most threads.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Times of several ways to the same end, taken in turn, and how fast this machine can be."""
+"""Times of several ways to compute the same, measured in turn, and limits of the machine."""
 
 import statistics
 import time
@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from skaudio.networks.convolutions import channels_last
 
 LEAST, MOST = 3, 9  # rounds
-PAUSE = 0.1  # seconds; threads of other libraries wait busily for a while after their last work
+PAUSE = 0.1  # seconds; idle threads of other libraries keep a core busy for a while
 
 
 class Timing(NamedTuple):
@@ -33,7 +33,7 @@ def in_turn(ways, seconds=8.0):
     Parameters
     ----------
     ways : dict of str to callable
-        Called without arguments; once before the clock runs.
+        Called without arguments; once before the measurement.
     seconds : float
         About how long the rounds may take together; there are at least 3 and at most 9.
 
@@ -50,7 +50,7 @@ def in_turn(ways, seconds=8.0):
         if rounds >= LEAST and time.perf_counter() - begin > seconds:
             break
         for name, way in ways.items():
-            set_threads(threads)  # numba, for one, sets another number and leaves it
+            set_threads(threads)  # some libraries, such as numba, have changed the number
             time.sleep(PAUSE)
             times[name].append(_timed(way))
     set_threads(threads)
@@ -64,7 +64,7 @@ def _timed(way):
 
 
 def set_threads(n):
-    """Compute with so many threads, in torch and in what numpy and scipy call.
+    """Set the number of threads of torch, and of the libraries that numpy and scipy call.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def product(dtype, size=4096, device="cpu"):
 
     def way():
         c = a @ a
-        return c[0, 0].item()  # a GPU works on after the call
+        return c[0, 0].item()  # waits for a GPU, which computes asynchronously
 
     return way
 

@@ -2,12 +2,12 @@
 
     SKAUDIO_DATA=path/to/the/sets python benchmarks/compare.py
 
-Each row is an extractor with a classifier behind it, under the splits of the set: the support
-vector machine ``make_pipeline(StandardScaler(), SVC(C=8))``, and an extreme learning machine whose
-size and penalty are chosen inside each training part. The rivals that requirements.txt names take
-part where they are installed; rows of those that are not are kept. Rows that are in the result
-file for the same configuration are taken over (an interrupted run goes on where it stopped);
---fresh works everything out again.
+Each row is an extractor followed by a classifier, under the splits of the set: the support vector
+machine ``make_pipeline(StandardScaler(), SVC(C=8))``, and an extreme learning machine whose size
+and penalty are chosen inside each training part. The rivals in requirements.txt are measured if
+they are installed; rows of those that are not stay in the file. Rows of an earlier run with the
+same configuration are not computed again, so an interrupted run continues where it stopped;
+--fresh computes everything again.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def main():
             finished=list(table.values()),
             progress=_progress,
         )
-        for line in table_lines(_kept(running, table, csv_path)):
+        for line in table_lines(_saved(running, table, csv_path)):
             _progress("")
             print(line, flush=True)
         _write(table, args.out, lines)
@@ -102,7 +102,7 @@ def _arguments():
 
 
 def extractors(native_rate):
-    """Return what is compared.
+    """Return the extractors to compare.
 
     Parameters
     ----------
@@ -131,14 +131,14 @@ def _mfcc(sample_rate, pooling="mean_std"):
     """Return 20 MFCCs, pooled, and the deviation (and maximum) of their differences."""
     mfcc = MFCCTransformer(sample_rate=sample_rate, n_deltas=1, pooling=pooling)
     names = mfcc.fit([np.zeros(sample_rate)]).get_feature_names_out()
-    wanted = ("_std", "_max")  # of differences: their mean is about zero
+    wanted = ("_std", "_max")  # of differences; their mean is about zero
     columns = [i for i, name in enumerate(names) if "delta" not in name or name.endswith(wanted)]
     select = FunctionTransformer(np.take, kw_args={"indices": columns, "axis": 1})
     return make_pipeline(mfcc, select)
 
 
-def _kept(running, table, csv_path) -> Iterable:
-    """Hand rows on, each saved first."""
+def _saved(running, table, csv_path) -> Iterable:
+    """Yield rows, each after it has been saved."""
     for row in running:
         table[_key(row)] = row
         write_rows(table.values(), csv_path)
@@ -146,7 +146,7 @@ def _kept(running, table, csv_path) -> Iterable:
 
 
 def _progress(text):
-    """Show what is being done in one passing line, on a terminal only."""
+    """Show the current step in a status line, on a terminal only."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r{text[:78]:78}\r{text[:78]}")
         sys.stderr.flush()
@@ -185,14 +185,14 @@ def _processor():
 
 def _write(table, folder, head):
     """Write compare.md and compare.png, for the sets that are complete."""
-    # Sets that an interrupted run left unfinished wait in the CSV file alone.
+    # sets that an interrupted run has not finished are only in the CSV file
     compared = extractors(16000)
     done = [
         name
         for name in _sets.SETS
         if all((name, e, c) in table for e in compared for c in CLASSIFIERS)
     ]
-    # the rows of rivals that are not installed now are older than the others, and still good
+    # rows of rivals that are not installed now are from an earlier run, and still valid
     names = list(dict.fromkeys([*compared, *(e for _, e, _ in table if _is_rival(e))]))
     rows = [
         table[name, e, c]

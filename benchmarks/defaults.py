@@ -4,7 +4,7 @@
 
 Every row is the default network with one change, scored on the six open sets with
 ``make_pipeline(StandardScaler(), SVC(C=8))`` under the splits of benchmarks/compare.py, mean of
-several draws. Rows of an earlier run with the same configuration are taken over.
+several seeds. Rows of an earlier run with the same configuration are not computed again.
 """
 
 import argparse
@@ -49,8 +49,8 @@ def main():
     """Run the study and write its table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="+", choices=_sets.SETS, default=[*_sets.SETS])
-    parser.add_argument("--draws", type=int, default=3, help="random draws of the weights")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first draw")
+    parser.add_argument("--draws", type=int, default=3, help="number of seeds")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--n-jobs", type=int, default=2, help="rows worked out at a time")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()

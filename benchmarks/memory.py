@@ -1,15 +1,15 @@
-"""Memory that extractors take beside what goes in and comes out.
+"""Memory that extractors need beside their input and output.
 
     python benchmarks/memory.py
 
-64 clips of 30 s (22.05 kHz, eight files of noise, each taken eight times) are read, resampled and
+64 clips of 30 s (22.05 kHz, eight files of noise, each used eight times) are read, resampled and
 turned into features, by each extractor at its defaults, in a process of its own with one thread.
-Beside them stand a loop over librosa and the default network with all clips in one batch, as plain
-code in torch would have it. The extreme learning machine, of 2000 hidden units, learns from 60,000
-rows of 784 columns.
+For comparison there are a loop over librosa, and the default network with all clips in one batch,
+as in plain torch code. The extreme learning machine, of 2000 hidden units, learns from 60,000 rows
+of 784 columns.
 
-Memory is the most that was resident at once, beyond what was when the process was ready and beyond
-the features. The bound is that of batch_size=None, on clips that are not very long.
+Memory is the highest resident memory, minus that of the prepared process and that of the features
+(see `_fresh`). The bound is that of batch_size=None, on clips that are not very long.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from skaudio.plotting._style import COLOURS, new_panels
 COLUMNS = ("name", "seconds", "megabytes")
 BOUND = 1000  # MB
 SECONDS, N_CLIPS = 30, 64
-DRAWN = {"max_epochs": 0, "random_state": 0}  # and not trained
+UNTRAINED = {"max_epochs": 0, "random_state": 0}
 LIBROSA, ONE_BATCH = "librosa MFCC", "vgg, all clips in one batch"
 
 
@@ -59,16 +59,16 @@ def _arguments():
 
 
 def _jobs(folder, quick):
-    """Return what to measure, by name, as arguments of `measure`."""
+    """Return the arguments of `measure` for each row, by its name."""
     extractors = {"MFCC": {"extractor": "MFCCTransformer"}}
     for name, cnn in random_networks().items():
         extractors[name] = {"extractor": type(cnn).__name__, "design": cnn.design,
                             "kernel": cnn.kernel, "random_state": 0}  # fmt: skip
     for size in ("tiny", "large"):
-        wav2vec = {"extractor": "Wav2VecTransformer", "size": size, **DRAWN}
+        wav2vec = {"extractor": "Wav2VecTransformer", "size": size, **UNTRAINED}
         extractors[f"wav2vec, {size}"] = wav2vec
     extractors["vq-wav2vec, tiny"] = {"extractor": "VQTransformer", "quantizer": "gumbel",
-                                    **DRAWN}  # fmt: skip
+                                    **UNTRAINED}  # fmt: skip
     clips = {"job": "extraction", "folder": folder, "n_clips": N_CLIPS}
     jobs = {name: clips | extractor for name, extractor in extractors.items()}
     n_samples, n_features, n_hidden = (300, 20, 10) if quick else (60_000, 784, 2000)

@@ -1,12 +1,12 @@
-"""What poolings that know the order in time are worth, beside means, deviations and maxima.
+"""Value of poolings that depend on order in time, compared with means, deviations and maxima.
 
     SKAUDIO_DATA=path/to/the/sets python benchmarks/order.py
 
 Every row is one extractor with one pooling, scored under the splits of benchmarks/compare.py with
 its classifiers. Beside the poolings of skaudio there are three that it does not offer: means of
 three equal parts, slope and curvature over the clip, and magnitudes of its first six Fourier
-coefficients over time. Rows of an earlier run, and those of benchmarks/compare.py, with the same
-configuration are taken over.
+coefficients over time. Rows of an earlier run, or of benchmarks/compare.py, with the same
+configuration are not computed again.
 """
 
 import argparse
@@ -60,8 +60,8 @@ def main():
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=[*FAMILIES])
     parser.add_argument("--poolings", nargs="+", choices=POOLINGS, default=[*POOLINGS])
     parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS, default=["SVM"])
-    parser.add_argument("--draws", type=int, default=3, help="random draws of the weights")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first draw")
+    parser.add_argument("--draws", type=int, default=3, help="number of seeds")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--n-jobs", type=int, default=2, help="extractors worked on at a time")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
@@ -112,7 +112,7 @@ def _rows(family, data, args, finished):
 
 
 def _offer_neighbours():
-    """Let extractors of this process know three more poolings."""
+    """Register three more poolings for the extractors in this process."""
     parts = {
         "thirds": {f"third{i + 1}": partial(_weighted, partial(_third, i)) for i in range(3)},
         "polynomial": {"slope": partial(_weighted, _slope), "curve": partial(_weighted, _curve)},
@@ -142,7 +142,7 @@ def _periods(k, x, lengths):
 
 
 def _third(i, u):
-    # what part of a frame, which lasts 2 / n, is in the third
+    # the fraction of a frame, which lasts 2 / n, that is in the third
     begin, end, half = -1 + 2 * i / 3, -1 + 2 * (i + 1) / 3, 1 / max(len(u), 1)
     inside = (u + half).clamp(max=end) - (u - half).clamp(min=begin)
     return 3 * inside.clamp(min=0) / (2 * half)

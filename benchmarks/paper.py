@@ -5,21 +5,21 @@
     python benchmarks/paper.py urbansound8k FOLDER --features 120 --memory build/features
 
 Random networks and MFCCs, a support vector machine (SVM) and an extreme learning machine (ELM) on
-the unscaled features. Each row is printed as it comes, in percent beside the published accuracy,
-and kept in paper_SET_FEATURES.csv. With --memory an interrupted run finds its features again.
+the unscaled features. Each row is printed as soon as it is known, in percent beside the published
+accuracy, and saved in paper_SET_FEATURES.csv. With --memory an interrupted run reuses its features.
 
-GTZAN, fault-filtered: the setting is chosen on the validation part; the model with it learns the
-train part alone and is scored on the test part. The others: the best accuracy of the grid, on the
-very folds that chose it. That flatters; --nested adds what remains when each training part
-chooses for itself, in three folds of its own.
+GTZAN, fault-filtered: the setting is chosen on the validation part; the model with it is fitted to
+the train part only and scored on the test part. The others: the best accuracy of the grid, on the
+same folds that chose it. That is too optimistic; --nested adds the accuracy with settings chosen
+inside each training part, in three folds of its own.
 
-Where the paper is silent, its code decides (github.com/jordipons/elmarc):
+Where the paper does not say, its code is followed (github.com/jordipons/elmarc):
 
 - Log-mel inputs have 1404 frames on GTZAN and 1376 elsewhere, waves 350 000 samples. Shorter
   clips are repeated. UrbanSound8K gets this length too: VGG cannot read its 4 s otherwise.
 - SVM: each clip counts once, whatever the sizes of the folds. ELM: the mean over the folds. Of
   equal settings the first of the grid is taken, for the SVM with C as the outer loop.
-- Every fit of an ELM draws its hidden layer afresh; here all come from the seed of the draw.
+- Every fit of an ELM has a new hidden layer; here all of them follow from the seed of the row.
 - Frame-level vectors are the collapsed ones of the published code (``reference=True``).
 """
 
@@ -58,7 +58,7 @@ PUBLISHED = {
     MFCC: (53.4, None, 63.3, None, 65.4, None),
 }
 KERNELS = {"7x96": (7, 96), "7x86": (7, 86)}
-FEATURES = {3500: 3585, 120: 120}  # the number that leads from_paper to the published widths
+FEATURES = {3500: 3585, 120: 120}  # `n_features` that gives `from_paper` the published widths
 ELM_SIZES = (100, 250, 500, 1200, 1800, 2500)
 
 
@@ -94,7 +94,7 @@ def _arguments():
     parser.add_argument("--draws", type=int, default=3, help="random draws, seeds from 0 on")
     parser.add_argument("--nested", action="store_true", help="about four times the classifiers")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--memory", type=Path, help="folder that keeps the features")
+    parser.add_argument("--memory", type=Path, help="folder to cache features in")
     parser.add_argument("--n-jobs", type=int, help="processes of extractors, threads of the SVM")
     args = parser.parse_args()
     if args.draws < 1:
@@ -126,7 +126,7 @@ def design_rows(design, sounds, y, args):
         if seed == 0 or design != MFCC:  # nothing is random about MFCCs and their SVM
             made = extractor(design, args.set, args.features, seed)
             made.set_params(memory=args.memory, n_jobs=args.n_jobs)
-            # in float64, as SVC would: unscaled squares are large, and differences of them count
+            # in float64, as in SVC: unscaled squares are large, and their differences matter
             Z = made.fit_transform(sounds.data).astype(np.float64)
             svm = partial(search_svm, n_jobs=args.n_jobs)
             scores["SVM"].append(evaluate(svm, Z, y, sounds, args.nested))
@@ -151,7 +151,7 @@ def design_rows(design, sounds, y, args):
 
 
 def extractor(design, data, n_features, seed):
-    """Make the extractor that the paper had for a set.
+    """Make the extractor of the paper for a set.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def search_svm(Z, y, folds, n_jobs=None):
     y : ndarray of shape (n_clips,)
         Classes.
     folds : list of (train, test)
-        What a setting is scored on.
+        Folds that settings are scored on.
     n_jobs : int, default=None
         Threads.
 
@@ -260,9 +260,9 @@ def search_elm(Z, y, folds, rng):
     y : ndarray of shape (n_clips,)
         Classes.
     folds : list of (train, test)
-        What a size is scored on.
+        Folds that sizes are scored on.
     rng : RandomState
-        Where all hidden layers are drawn from, fit by fit.
+        Generates the hidden layers, fit by fit.
 
     Returns
     -------
@@ -289,7 +289,7 @@ def _moments(name, accuracies):
 
 
 def _line(row):
-    """Set a row for the terminal."""
+    """Format a row for the terminal."""
     cells = [_cell(row, name) for name in ("accuracy", "nested")]
     published = "–" if row["published"] is None else row["published"]
     return (

@@ -3,7 +3,7 @@
     SKAUDIO_DATA=path/to/the/sets python benchmarks/precision.py
 
 With ``make_pipeline(StandardScaler(), SVC(C=8))`` under the splits of benchmarks/compare.py, mean
-of several draws of the weights, the same for both.
+of several seeds, the same for both.
 """
 
 import argparse

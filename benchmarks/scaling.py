@@ -1,18 +1,18 @@
-"""How time and memory grow, and what it costs to share the work by Dask.
+"""How time and memory grow, and the overhead of Dask.
 
     SKAUDIO_DATA=path/to/the/sets python benchmarks/scaling.py
 
-clips    Clips of 0.2 s: 200 files, taken again and again.
-length   Of a clip; enough clips for ten minutes of sound, 10 files taken again and again.
+clips    Clips of 0.2 s: 200 files, used repeatedly.
+length   Of a clip; enough clips for ten minutes of sound, 10 files used repeatedly.
 filters  Of the design vgg, over ten minutes of sound in clips of 5 s.
 cores    Threads, or processes (n_jobs), on 100 minutes of sound in clips of 5 s.
 dask     2000 clips as in ESC-10 (of noise if it is not there), MFCCs at 12 kHz, by two processes:
-         joblib's own, those of a LocalCluster, and two workers started apart, in turn. In the end
-         one of the latter is killed half-way. The features have to be equal, bit by bit.
+         joblib's own, those of a LocalCluster, and two workers started separately, in turn. In the
+         last run one of these workers is killed half-way. The features must be bit-identical.
 
-Each measurement is a process of its own, with one thread if nothing else is said, that has taken
-features once before. Memory is the most that was resident at once, beyond what was after that and
-beyond the features.
+Each measurement is a process of its own, with one thread unless stated otherwise, that has
+extracted features once before. Memory is the highest resident memory, minus that before and that
+of the features (see `_fresh`).
 """
 
 import argparse
@@ -27,7 +27,7 @@ import _sets
 import joblib
 import numpy as np
 from _fresh import FatalPath, dask_processes, measure, write_noise
-from _rows import kept_rows, write_rows
+from _rows import other_rows, write_rows
 from compare import about
 from matplotlib.ticker import LogLocator
 
@@ -61,7 +61,7 @@ def main():
     args = _arguments()
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "scaling.csv"
-    rows = kept_rows(path, args.only)
+    rows = other_rows(path, args.only)
     for question in args.only:
         with tempfile.TemporaryDirectory() as folder:
             sizes = QUICK if args.quick else FULL
@@ -115,7 +115,7 @@ def _cores(sizes, folder):
         for n in sizes["cores"]:
             yield f"{name}, threads", n, *_measure(threads=n, **job)
             seconds, _ = _measure(n_jobs=n, **job)
-            yield f"{name}, processes", n, seconds, ""  # their memory is not seen
+            yield f"{name}, processes", n, seconds, ""  # their memory is not measured
 
 
 def _measure(**job):
@@ -152,7 +152,7 @@ def _dask(sizes, folder):
             "Dask, scheduler and workers apart": {"backend": "dask", "client": apart},
         }
         for backend in backends.values():
-            _timed(mfcc, clips[:16], backend)  # the workers load what they need
+            _timed(mfcc, clips[:16], backend)  # lets the workers import what they need
         expected = None
         for _ in range(n_runs):
             for name, backend in backends.items():

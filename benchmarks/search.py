@@ -1,11 +1,11 @@
-"""What ``memory=`` saves: a grid search on ESC-10 with and without it.
+"""Time saved by ``memory=``: a grid search on ESC-10 with and without it.
 
     SKAUDIO_DATA=path/to/the/sets python benchmarks/search.py
 
 Four values of C on four folds with the default RandomCNNTransformer. Each line is a process of
-its own but "again", which is the same search once more in the process before. The time in `fit`
-and `transform` of the extractor is taken apart from that of the classifier, and told in units of
-one extraction of all clips.
+its own, except "again", which repeats the search in the same process. The time in `fit` and
+`transform` of the extractor is measured separately from that of the classifier, and also given in
+units of one extraction of all clips.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def _step(name, folder):
     """Times of one process, in seconds."""
     sounds = _sets.load("esc10")
     cnn = _Clocked(random_state=0).fit(sounds.data[:1])
-    cnn.transform(sounds.data[:1])  # what is loaded at first use
+    cnn.transform(sounds.data[:1])  # imports at first use
     if name == "plain":
         begin = time.perf_counter()
         cnn.transform(sounds.data)
@@ -104,7 +104,7 @@ def _step(name, folder):
 
 
 def _search(cnn, sounds):
-    """Seconds of a grid search, and of these inside the extractor."""
+    """Seconds of a grid search, and how many of them were spent in the extractor."""
     pipe = make_pipeline(cnn, StandardScaler(), SVC())
     grid = {"svc__C": [0.1, 1, 8, 32]}
     search = GridSearchCV(pipe, grid, cv=FOLDS, error_score="raise")

@@ -2,15 +2,15 @@
 
     SKAUDIO_DATA=path/to/the/sets python benchmarks/selfsupervised.py
 
-phones   emodb_2s: the 30 phones with at least 100 labelled segments, told apart by logistic
-         regression (C=0.1) from the one frame at the middle of a segment. Speakers 03 and 08 are
+phones   emodb_2s: the 30 phones with at least 100 labelled segments, classified by logistic
+         regression (C=0.1) from the frame at the middle of a segment. Speakers 03 and 08 are
          never trained on.
 digits   fsdd, leave one speaker out: `SVC(C=8)` on pooled features.
 
-Networks are trained on the clips of the training part alone, without labels, with the defaults of
-the extractors but for 60 negatives and a number of updates. Each training is a process with one
-thread, and two run at a time: 20 minutes of such a training are 10 minutes of two cores. Trainings
-that are in the result file are taken over; --fresh works everything out again.
+Networks are trained on the clips of the training part only, without labels, with the defaults of
+the extractors except for 60 negatives and the number of updates. Each training is a process with
+one thread, and two run at a time: 20 minutes of such a training are 10 minutes of two cores.
+Trainings in the result file are not repeated; --fresh repeats everything.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from skaudio.training import CropBatch
 from skaudio.training.contrastive import Prediction
 
 RATE, N_CODES = 16000, 64
-N_NEGATIVES = 60  # more than the usual ten teach more in the same time; ten are for comparing
+N_NEGATIVES = 60  # teach more in the same time than the usual ten, which evaluation uses
 HELD_OUT = ("03", "08")
 PARTS = (8, 3)  # the curve over hours: an eighth and a third of the clips
 MARKS = tuple(0.25 * 2**k for k in range(6))  # the curve over time: minutes of one core
@@ -90,7 +90,7 @@ def _arguments():
 
 
 def _jobs(updates):
-    """Return what there is to do, by name."""
+    """Return all jobs by name."""
     phones, digits = updates
     jobs = {"phones wav2vec": partial(_phones_trained, phones)}
     jobs["phones baselines"] = _phones_baselines
@@ -107,7 +107,7 @@ def _jobs(updates):
 
 
 def _run(name, job):
-    """Work out the rows of a job, in a process of its own."""
+    """Compute the rows of a job, in a process of its own."""
     torch.set_num_threads(1)
     rows = []
     for row in job():
@@ -121,7 +121,7 @@ def _said(row):
 
 
 class Trained(Callback):
-    """Counts updates, ends the training at a number of them, and keeps weights on the way."""
+    """Ends a training after a number of updates, and saves weights at certain times."""
 
     def __init__(self, marks=()):
         self.marks = [*marks]
@@ -138,8 +138,8 @@ class Trained(Callback):
         if training and self.marks and self.minutes() >= self.marks[0]:
             self.marks.pop(0)
             state = net.module_.network.state_dict()
-            kept = {name: tensor.numpy().copy() for name, tensor in state.items()}
-            self.states.append((self.minutes(), kept))
+            weights = {name: tensor.numpy().copy() for name, tensor in state.items()}
+            self.states.append((self.minutes(), weights))
 
 
 def _fit(kind, clips, updates, marks=(), groups=None, **params):
@@ -165,8 +165,8 @@ class Phones:
         often = {*names[counts >= 100]}
         segments = [row for row in segments if row["phone"] in often]
         self.clips = [Path(clip) for clip in sounds.data]
-        places = {clip.name: i for i, clip in enumerate(self.clips)}
-        self.clip = np.array([places[Path(row["filename"]).name] for row in segments])
+        rows = {clip.name: i for i, clip in enumerate(self.clips)}
+        self.clip = np.array([rows[Path(row["filename"]).name] for row in segments])
         self.middle = np.array([(float(r["start"]) + float(r["end"])) / 2 for r in segments])
         self.phone = np.array([row["phone"] for row in segments])
         self.unheard = np.array([row["group"] in HELD_OUT for row in segments])
@@ -189,15 +189,15 @@ class Phones:
         chosen = []
         for clip, middle in zip(self.clip, self.middle, strict=True):
             centre = round((middle - first) * 100) + later
-            places = np.arange(centre - around, centre + around + 1)
-            chosen.append(frames[clip][places.clip(0, len(frames[clip]) - 1)].ravel())
+            steps = np.arange(centre - around, centre + around + 1)
+            chosen.append(frames[clip][steps.clip(0, len(frames[clip]) - 1)].ravel())
         chosen, train = np.stack(chosen), ~self.unheard
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
         probe.fit(chosen[train], self.phone[train])
         return probe.score(chosen[self.unheard], self.phone[self.unheard])
 
     def of_network(self, extractor, features=None, **options):
-        """Accuracy with the frames of a network, which lie where those of its encoder do."""
+        """Accuracy with the frames of a network, whose times are those of its encoder."""
         if features:
             extractor.set_params(features=features)
         first = (extractor._ready(None).min_samples / 2) / RATE
@@ -295,7 +295,7 @@ def _digits(sounds, fold, features):
 
 
 def _parts(extractor, sounds):
-    """Features of c, of z and of both, which one run of the network gives."""
+    """Features c, z and both of them, from one forward pass."""
     features = extractor.transform(sounds.data)
     names = extractor.get_feature_names_out()
     usual = np.array([name.endswith(("_mean", "_std")) for name in names])
@@ -309,7 +309,7 @@ def _parts(extractor, sounds):
 
 
 def _digits_network(updates, fold, kind, **params):
-    """Train on five speakers, whose words are joined speaker by speaker; none is held out."""
+    """Train on five speakers, joining words of the same speaker only; none is held out."""
     sounds = _sets.load("fsdd")
     train = sounds.splits[fold][0]
     clips, speakers = [sounds.data[i] for i in train], sounds.groups[train]

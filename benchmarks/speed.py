@@ -1,23 +1,23 @@
-"""How fast skaudio is, beside what users take instead and beside what the machine could do.
+"""How fast skaudio is, compared with its alternatives and with the limits of the machine.
 
     SKAUDIO_DATA=path/to/the/sets python benchmarks/speed.py
 
-machine    What the machine does: products of 4096 x 4096 matrices, convolutions, copying.
+machine    Rates of products of 4096 x 4096 matrices, of convolutions, of copying.
 networks   Networks from wave to features: the designs of Pons & Serra in the paper's larger size,
            the default, and wav2vec with random weights, on a clip of 29 s of music (emotify_genres)
            for each thread; beside plain torch modules and, where --keras names its Python, Keras,
            which is given the spectrogram. Limit: the arithmetic at the rate of a product.
-gpu        Two large networks on a GPU, if there is one, and how far features then are from those
-           of the processor. Limit: the arithmetic at the rate of a product there, in bfloat16.
+gpu        Two large networks on a GPU, if there is one, and how much features differ from those
+           of the CPU. Limit: the arithmetic at the rate of a product there, in bfloat16.
 mfcc       120 features of clips at 12 kHz in memory. Limit: the bare Fourier transforms.
-files      From sound files to MFCCs; beside them other features. Limit: decoding and resampling.
+files      From sound files to MFCCs and to other features. Limit: decoding and resampling.
 training   A step of `Wav2VecTransformer.fit`. Limit: arithmetic of its forward pass.
 elm        `ELMClassifier.fit`. Limit: its arithmetic at the rate of a product in float64.
 latency    `transform` of one clip of half a second. Limit: the bare modules, called directly.
 overhead   `transform` of many short clips. Limit: the network's own time in the same batches.
 start      A new Python, from import to the first features. Limit: ``import torch``.
 
-The ways to the same end take turns; shown are medians of their seconds, and the range.
+Different ways to compute the same are measured in turn; shown are medians and ranges in seconds.
 """
 
 import argparse
@@ -40,7 +40,7 @@ import numpy as np
 import torch
 import train_speed
 from _latency import latency
-from _rows import kept_rows, write_rows
+from _rows import other_rows, write_rows
 from _speed_report import COLUMNS, LOWER, OURS, PLAIN, plot, report, works
 from _timing import Timing, convolution, in_turn, product, set_threads
 from compare import about
@@ -81,7 +81,7 @@ def main():
     args = _arguments()
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "speed.csv"
-    rows = kept_rows(path, args.only)
+    rows = other_rows(path, args.only)
     for threads in args.threads:
         set_threads(threads)
         for question in args.only:
@@ -177,7 +177,7 @@ def _music(n_clips, seconds, sample_rate):
 
 
 def _with_product(ways, dtype, args, device="cpu", **options):
-    """Timings of ways, and operations a second of a product that took turns with them."""
+    """Timings of ways, and operations per second of a product measured in turn with them."""
     n = GEMM // 8 if args.quick else GEMM
     timings = in_turn({**ways, "product": product(dtype, n, device)}, **options)
     return timings, 2 * n**3 / timings.pop("product").median

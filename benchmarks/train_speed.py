@@ -11,8 +11,8 @@ gathered           the same network, but the negatives are gathered into one ten
 straightforward    that loss behind plain modules of torch: Conv1d, GroupNorm, ReLU
 forward            skaudio's loss alone, without gradients
 
-They take turns. Medians are shown, and the time that the forward multiplications alone would
-take at the rate of a large matrix product.
+They are measured in turn. Shown are medians, and the time that the multiplications of the forward
+pass alone would take at the rate of a large matrix product.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def _table(repeats):
 
 
 def new_network():
-    """Draw the network that `Wav2VecTransformer(random_state=...)` trains by default."""
+    """Initialise the network that `Wav2VecTransformer(random_state=...)` trains by default."""
     encoder, aggregator, skip = SIZES["tiny"]
     network = Wav2Vec(encoder, aggregator, skip_aggregator=skip, n_steps=12)
     network.initialise(torch.Generator().manual_seed(0))
@@ -151,9 +151,9 @@ class Plain(nn.Module):
 
     def __init__(self):
         super().__init__()
-        drawn = new_network()
+        network = new_network()
         encoder, aggregator, _ = SIZES["tiny"]
-        self.offset, width = drawn.offset, 1
+        self.offset, width = network.offset, 1
         self.encoder, self.aggregator = nn.Sequential(), nn.ModuleList()
         for dim, kernel, stride in encoder:
             conv = nn.Conv1d(width, dim, kernel, stride, bias=False)
@@ -165,9 +165,9 @@ class Plain(nn.Module):
             self.aggregator.append(nn.Sequential(pad, conv, nn.GroupNorm(1, dim), nn.ReLU()))
             width = dim
         self.project = nn.ConvTranspose2d(width, width, (1, 12))
-        ours = [*drawn.encoder.parameters(), *drawn.aggregator.parameters()]
+        ours = [*network.encoder.parameters(), *network.aggregator.parameters()]
         mine = [*self.encoder.parameters(), *self.aggregator.parameters()]
-        ours += [drawn.head["weight"], drawn.head["bias"]]
+        ours += [network.head["weight"], network.head["bias"]]
         with torch.no_grad():
             for a, b in zip([*mine, *self.project.parameters()], ours, strict=True):
                 a.copy_(b)

@@ -1,4 +1,4 @@
-"""Where the time of a network goes: the operations of torch, by their own time.
+"""Profile of a network: the operations of torch by their own time.
 
     python benchmarks/where.py vgg single timbral_temporal
 

@@ -21,11 +21,11 @@ def main(argv=None):
     code : int
         0 when all went well, 130 when interrupted.
     """
-    # idle threads that wait busily make everything several times slower on shared cores
+    # idle threads sleep: on shared cores, busy waiting makes everything several times slower
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a name is no reason to stop
+            stream.reconfigure(errors="backslashreplace")  # for names that cannot be encoded
     parser = argparse.ArgumentParser(
         prog="skaudio", description="Neural audio features as scikit-learn transformers."
     )

@@ -57,10 +57,10 @@ class AudioFile:
 
 
 def _printable(path):
-    """A path on one line of characters that every terminal knows how to show."""
+    """A path as one line of printable characters."""
     try:
         name = str(path) if isinstance(path, str) else os.fsdecode(path.__fspath__())
-    except Exception:  # it is none; whoever opens it says so
+    except Exception:  # not a path; opening it raises the clear error
         return type(path).__name__
     return name if name.isprintable() else repr(name)[1:-1]
 
@@ -68,7 +68,7 @@ def _printable(path):
 def _seconds(moment):
     try:
         return f"{float(moment):g} s"
-    except Exception:  # it is no number; whoever cuts the file says so
+    except Exception:  # not a number; cutting the segment raises the clear error
         return type(moment).__name__
 
 
@@ -87,7 +87,7 @@ class ClipError(ValueError):
 
     def __init__(self, index, name, problem):
         self.index, self.name, self.problem = index, name, problem
-        super().__init__(index, name, problem)  # the three arguments let it cross processes
+        super().__init__(index, name, problem)  # all three, so that it can be pickled
 
     def __str__(self):
         return (
@@ -100,14 +100,14 @@ class ClipError(ValueError):
 
 
 class _Samples(NamedTuple):
-    """An array of samples; without a rate of its own it is at the rate of the extractor."""
+    """An array of samples and its sample rate; None means the rate of the extractor."""
 
     array: Any
     rate: Any = None
 
 
 def _source(item):
-    """What a clip comes from: an `AudioFile`, the content of a file as bytes, or `_Samples`."""
+    """A clip in one of three forms: `AudioFile`, the content of a file as bytes, `_Samples`."""
     if isinstance(item, str | os.PathLike):
         return AudioFile(item)
     if isinstance(item, np.ndarray):
@@ -129,7 +129,7 @@ def _is_number(item):
 
 
 def _is_pair(item):
-    """Whether an item is (samples, sample rate), in this order or the other."""
+    """Whether an item is (samples, sample rate) or (sample rate, samples)."""
     if not isinstance(item, tuple) or len(item) != 2:
         return False
     first, second = map(_is_number, item)
@@ -138,7 +138,7 @@ def _is_pair(item):
 
 
 def _source_of_dict(item):
-    """The same for a clip as Hugging Face's ``datasets`` give it, decoded or not."""
+    """`_source` for a dict as Hugging Face's ``datasets`` yields it, decoded or not."""
     if item.get("array") is not None:
         if item.get("sampling_rate") is None:
             raise ValueError("is a dict with an 'array', but without its 'sampling_rate'")
@@ -150,7 +150,7 @@ def _source_of_dict(item):
 
 
 class Clips(Sequence):
-    """A checked view of X: ``clips[i]`` is the i-th clip as a wave, decoded when asked for.
+    """A checked view of X: ``clips[i]`` decodes the i-th clip and returns it as a wave.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ class Clips(Sequence):
         return len(self.items)
 
     def take(self, indices):
-        """Some of these clips alone, cheap to send to a worker.
+        """Subset of the clips, without decoding them: cheap to send to a worker.
 
         Parameters
         ----------
@@ -180,7 +180,7 @@ class Clips(Sequence):
         Returns
         -------
         clips : Clips
-            They keep their row numbers.
+            With the row numbers they have in X.
         """
         rows = [self.rows[i] for i in indices]
         return Clips([self.items[i] for i in indices], self.sample_rate, rows)
@@ -218,8 +218,8 @@ class Clips(Sequence):
         Returns
         -------
         file : AudioFile, bytes or None
-            A file that can be read, as far as its entry tells, with "~" replaced in its path;
-            or the content of one. None: the clip is an array.
+            A file that exists and is not empty, with "~" expanded in its path; or the content of
+            a file as bytes. None: the clip is an array.
 
         Raises
         ------
@@ -234,7 +234,7 @@ class Clips(Sequence):
                 if source.start is None and source.stop is None and path is source.path:
                     return source
                 start, stop = check_segment(source.start, source.stop)
-                # equal segments are equal, however their ends were written
+                # one form for equal segments, whether an end is left out or written as 0 or inf
                 return AudioFile(path, start or None, None if stop == np.inf else stop)
         except ValueError as error:
             raise ClipError(self.rows[i], self.name(i), str(error)) from error
@@ -271,12 +271,12 @@ class Clips(Sequence):
         n_samples : int
             Samples of the clip.
         rate : int or None
-            Their sample rate in Hz. None: an array, where the extractor's rate is not known.
+            Their sample rate in Hz. None: an array without one, and ``sample_rate`` is None.
 
         Raises
         ------
         ClipError
-            If it cannot be told.
+            If the clip cannot be used.
         """
         try:
             source = _source(self.items[i])
@@ -355,13 +355,13 @@ def clip_items(X):
 
 
 def _column(X):
-    """X itself if it has one dimension; its column, if it has one that is not of numbers."""
+    """X if it is one-dimensional; its only column, if it has one and that is not numeric."""
     shape = getattr(X, "shape", ())
     if len(shape) == 1:
         return X
     if len(shape) != 2 or shape[1] != 1:
         return None
-    # iterated, a data frame's column gives its clips as they are, whatever made the frame
+    # iterating over a data frame's column yields the clips unchanged, in pandas and in polars
     column = X[X.columns[0]] if hasattr(X, "columns") else np.asarray(X)[:, 0]
     return None if _only_numbers(column) else column
 
@@ -372,14 +372,14 @@ def _only_numbers(column):
 
 
 def matrix_rows(given, checked):
-    """Rows of a matrix as clips, where scikit-learn's check loses what they are.
+    """Rows of a matrix as clips, with the type and mask that scikit-learn's check removes.
 
     Parameters
     ----------
     given : array-like of shape (n_clips, n_samples)
         What the user passed as X.
     checked : ndarray of shape (n_clips, n_samples)
-        The same, checked.
+        The same after scikit-learn's check.
 
     Returns
     -------
@@ -394,13 +394,13 @@ def matrix_rows(given, checked):
     if isinstance(given, np.ma.MaskedArray):
         return list(given)
     given = given.to_numpy() if hasattr(given, "columns") else given
-    if getattr(getattr(given, "dtype", None), "kind", "") == "O":  # checked, these are floats
+    if getattr(getattr(given, "dtype", None), "kind", "") == "O":  # the check made floats of these
         exact = np.asarray(given.tolist())
         checked = checked if exact.dtype.kind == "O" else exact
     if checked.dtype != np.int64:
         return checked
-    # numpy and pandas make this type of whole numbers that come without one, from a table for
-    # instance; scikit-learn asks that matrices of it be taken
+    # int64 is what numpy and pandas give whole numbers of unknown type, such as those of a text
+    # table; scikit-learn requires that estimators accept such matrices
     if not -(2**15) <= checked.min() <= checked.max() < 2**15:
         raise ValueError(
             "X is a matrix of int64 numbers beyond 16 bits, which do not say what full scale is; "

@@ -12,9 +12,9 @@ from .audio import ClipError
 
 __all__ = ["Batch", "Tile", "batches", "tiles"]
 
-_CHUNK_SAMPLES = 1 << 23  # 32 MB of samples are decoded together, then sorted by length
+_CHUNK_SAMPLES = 1 << 23  # samples (32 MB) decoded together, then sorted by length
 _CHUNK_CLIPS = 4096
-_MAX_PADDING = 0.15  # share of a batch that may be padding
+_MAX_PADDING = 0.15  # fraction of a batch that may be padding
 
 
 class Batch(NamedTuple):
@@ -38,8 +38,8 @@ class Batch(NamedTuple):
 def batches(clips, max_samples, *, ragged, failures=None) -> Iterator[Batch]:
     """Decode clips and group them by length.
 
-    The next clips are decoded in a thread while the caller works on the last ones, so
-    memory does not grow with the number of clips.
+    The next clips are decoded in a thread while the caller works on the current ones. Memory
+    does not grow with the number of clips (contract *Memory is O(batch), never O(data)*).
 
     Parameters
     ----------
@@ -50,7 +50,8 @@ def batches(clips, max_samples, *, ragged, failures=None) -> Iterator[Batch]:
     ragged : bool
         Whether clips of different length may share a batch.
     failures : list, default=None
-        Takes the `ClipError` of each unusable clip. None: the first one is raised.
+        List to which the `ClipError` of each unusable clip is appended. None: the first one is
+        raised.
 
     Yields
     ------
@@ -59,7 +60,7 @@ def batches(clips, max_samples, *, ragged, failures=None) -> Iterator[Batch]:
     """
     remaining = iter(range(len(clips)))
     decoded = _decode_chunk(clips, remaining, max_samples, failures)
-    if not length_hint(remaining):  # a thread would take longer to start than some clips to decode
+    if not length_hint(remaining):  # nothing left to decode ahead; starting a thread takes time
         yield from _group(decoded, max_samples, ragged)
         return
     with ThreadPoolExecutor(1) as pool:
@@ -70,7 +71,7 @@ def batches(clips, max_samples, *, ragged, failures=None) -> Iterator[Batch]:
 
 
 def _decode_chunk(clips, remaining, max_samples, failures):
-    """Next clips as [(length, index, wave)], at least one unless none is left."""
+    """Decode the next clips: [(length, index, wave)], empty only if none is left."""
     chunk, total = [], 0
     limit = max(_CHUNK_SAMPLES, max_samples)
     for i in remaining:
@@ -94,7 +95,7 @@ def _group(decoded, max_samples, ragged):
     while decoded:
         group, total = [decoded.pop()], 0
         while decoded:
-            length = decoded[-1][0]  # clips come shortest first, so this one sets the width
+            length = decoded[-1][0]  # clips come shortest first, so this is the width of the batch
             total += group[-1][0]
             width = length * (len(group) + 1)
             fits = width <= max_samples and width * (1 - _MAX_PADDING) <= total + length
@@ -116,14 +117,14 @@ def _pad(group):
 
 
 class Tile(NamedTuple):
-    """A stretch of a long input, and the part of it whose outputs are exact.
+    """A section of a long input, and the part of it whose outputs are exact.
 
     Attributes
     ----------
     start, stop : int
         The input steps to run.
     first, last : int
-        The input steps whose outputs are to be kept; ``start <= first < last <= stop``.
+        The input steps whose outputs are used; ``start <= first < last <= stop``.
     """
 
     start: int
@@ -135,26 +136,27 @@ class Tile(NamedTuple):
 def tiles(n_steps, max_steps, *, stride, halo) -> list[Tile]:
     """Cut a long input so that a convolutional network gives the same outputs tile by tile.
 
-    Every tile starts at a multiple of ``stride`` and ends a multiple of ``stride`` before
-    the end, so strided layers and "same" padding fall on the same samples as in the whole; the
-    ``halo`` on either side keeps the zeros at inner edges away from what is kept.
+    Every tile starts at a multiple of ``stride`` and ends a multiple of ``stride`` before the
+    end, so that strided layers and "same" padding see the same samples as in the whole input.
+    It overlaps its neighbours by at least the ``halo``, so that no output in use depends on the
+    padding at an inner edge.
 
     Parameters
     ----------
     n_steps : int
         Length of the input.
     max_steps : int
-        Wanted length of a tile; exceeded where stride and halo leave no choice.
+        Desired length of a tile; tiles are longer where stride and halo require it.
     stride : int
         Input steps per output step of the coarsest layer.
     halo : (int, int)
-        Input steps that an output sees before its own ones, and after them. Tiles of a causal
-        network, which sees nothing after them, overlap on the left alone.
+        Receptive field beyond a tile: input steps before and after its own that an output may
+        depend on. Tiles of a causal network, which has none after, overlap on the left alone.
 
     Returns
     -------
     tiles : list of Tile
-        Their kept parts cover the input once, in order.
+        Their parts ``first`` to ``last`` cover the input once, in order.
 
     Examples
     --------
@@ -172,7 +174,7 @@ def tiles(n_steps, max_steps, *, stride, halo) -> list[Tile]:
     if n_steps <= max(max_steps, core + after):
         return [Tile(0, n_steps, 0, n_steps)]
     n_tiles = -(-n_steps // core)
-    core = -(-n_steps // (n_tiles * stride)) * stride  # all alike
+    core = -(-n_steps // (n_tiles * stride)) * stride  # tiles of equal length
     starts = [*range(0, n_steps, core)]
     if n_steps - starts[-1] < stride + after:
         starts.pop()  # what is left is too short to stand alone

@@ -14,22 +14,22 @@ __all__ = ["ELMClassifier", "ELMRegressor"]
 class ELMClassifier(ClassifierMixin, BaseELM):
     """Classifier with one random hidden layer and an output layer in closed form.
 
-    The hidden layer is drawn once and never trained; the output weights are a ridge regression,
-    or with ``alpha=0`` the pseudo-inverse, onto targets of +1 for the class and -1 for the others
-    [1]_. It is the classifier, besides the support vector machine, with which randomly weighted
-    CNNs were rated [2]_.
+    The hidden layer is initialised at random and never trained; the output weights are a ridge
+    regression, or with ``alpha=0`` the pseudo-inverse, onto targets of +1 for the class and -1
+    for the others [1]_. Beside the support vector machine, it is the classifier with which
+    randomly weighted CNNs were evaluated [2]_.
 
     Parameters
     ----------
     n_hidden : int, default=500
         Number of hidden units. Time and memory grow with its square.
     activation : {"relu", "tanh", "sigmoid", "sine"} or callable, default="relu"
-        What a hidden unit makes of its input. A callable takes an array of shape (n, n_hidden),
-        which it may overwrite, and returns one of the same shape.
+        Activation function of the hidden units. A callable takes an array of shape
+        (n, n_hidden), which it may overwrite, and returns one of the same shape.
     alpha : float, default=100.0
         Penalty on the squared output weights, as in `~sklearn.linear_model.RidgeClassifier`. 0 is
-        the pseudo-inverse of the papers, which fails where ``n_hidden`` is near the number of
-        samples; see Notes.
+        the pseudo-inverse of the papers, which generalises badly if ``n_hidden`` is near the
+        number of samples; see Notes.
     fit_intercept : bool, default=False
         Whether the output layer has an intercept, which is not penalised. The papers have none.
     class_weight : dict or "balanced", default=None
@@ -37,19 +37,19 @@ class ELMClassifier(ClassifierMixin, BaseELM):
         "balanced" is n_samples / (n_classes * samples of the class), so that rare classes count
         as much as frequent ones. It is for one label per sample, and "balanced" is for `fit`.
     temperature : float, default=None
-        What outputs are divided by in `predict_proba`; small values make it sure of itself. None
-        finds it with outputs as if each row had been left out. Where rows belong together, such
-        as the clips of one speaker, that is too sure of new speakers: then pass the value that
-        `~skaudio.compare.TunedELM` finds in folds that keep speakers apart.
+        What outputs are divided by in `predict_proba`; the smaller, the more confident the
+        probabilities. None determines it from leave-one-out outputs. If rows belong together,
+        such as the clips of one speaker, this is too confident about new speakers: pass the value
+        that `~skaudio.compare.TunedELM` finds in folds that separate speakers.
     random_state : int, RandomState or None, default=None
-        Determines the hidden layer. None draws a fresh one in every `fit`.
+        Determines the hidden layer. None: another one in every `fit`.
 
     Attributes
     ----------
     hidden_coef_ : ndarray of shape (n_features, n_hidden), float64
         Weights of the hidden layer, from N(0, 1).
     hidden_intercept_ : ndarray of shape (n_hidden,), float64
-        Biases of the hidden layer, from N(0, 1), drawn before the weights.
+        Biases of the hidden layer, from N(0, 1), generated before the weights.
     coef_ : ndarray of shape (n_hidden,) or (n_classes, n_hidden), float64
         Output weights; a vector if there are two classes.
     intercept_ : float or ndarray of shape (1,) or (n_classes,)
@@ -57,9 +57,10 @@ class ELMClassifier(ClassifierMixin, BaseELM):
     temperature_ : float
         The temperature that was found, if ``temperature`` is None.
     sums_ : ndarray of shape (n_sums, n_sums), float64
-        What `partial_fit` goes on from; n_sums = 1 + n_hidden + number of outputs.
+        Sums over all rows seen, from which `partial_fit` continues;
+        n_sums = 1 + n_hidden + number of outputs.
     losses_ : ndarray, float64
-        The same for the temperature.
+        Sums that determine the temperature, for the same purpose.
     classes_ : ndarray of shape (n_classes,)
         Class labels, sorted; the numbers of the columns if samples have several labels.
     n_features_in_ : int
@@ -75,18 +76,18 @@ class ELMClassifier(ClassifierMixin, BaseELM):
     -----
     Features should be standardised, since the hidden weights are as large for small features as
     for large ones. The inputs of the hidden units then have a variance of about the number of
-    features, and ``alpha`` may grow with it. With 10 to 60 features the default did about as well
+    features, and ``alpha`` may grow with it. With 10 to 60 features the default was about as good
     as smaller values or, where ``n_hidden`` is near the number of samples, far better; with
-    hundreds, 1000 and 10000 are worth a trial.
+    hundreds of features, 1000 and 10000 are worth a trial.
 
-    Rows are taken in blocks, all sums are in float64, and memory beyond the input does not grow
-    with the number of rows.
+    Rows are processed in blocks, all sums are in float64, and memory beyond the input does not
+    grow with the number of rows.
 
     Probabilities are softmax(outputs / temperature) [3]_, or a sigmoid for two classes, so that
-    the most probable class is always that of `predict`. The temperature is the one of the lowest
-    log loss on outputs of which each row was left out, which ridge regression gives without
-    another fit [4]_; 2000 rows, evenly spaced, are enough. In `partial_fit` the rows of each call
-    are left out of the machine of that moment, and the losses of all calls are added.
+    the most probable class is always that of `predict`. The temperature is the one with the
+    lowest log loss on leave-one-out outputs, which ridge regression gives without further fits
+    [4]_; at most 2000 rows, evenly spaced, are used. In `partial_fit` the rows of each call are
+    left out of the machine as it is after that call, and the losses of all calls are added.
 
     References
     ----------
@@ -143,14 +144,14 @@ class ELMClassifier(ClassifierMixin, BaseELM):
                 raise ValueError("temperature=0 must be more than 0")
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Add samples to those seen before, as if all had come at once.
+        """Add samples to those seen before; the result is that of one fit to all of them.
 
-        It goes on from the last `fit`, if there was one.
+        It continues from the last `fit`, if there was one.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features, taken as float64 or float32.
+            Features, used as float64 or float32.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels, or for each label 0 or 1.
         classes : array-like of shape (n_classes,), default=None
@@ -170,8 +171,8 @@ class ELMClassifier(ClassifierMixin, BaseELM):
         """
         if isinstance(self.class_weight, str):
             raise ValueError(
-                f"class_weight={self.class_weight!r} cannot be had in partial_fit, which does not "
-                "know the samples to come; pass the weights as a dict, for instance those that "
+                f"class_weight={self.class_weight!r} is not possible in partial_fit, which does "
+                "not know the samples to come; pass the weights as a dict, for instance those that "
                 "sklearn.utils.class_weight.compute_class_weight finds in a sample of them"
             )
         return self._fit(X, y, sample_weight, not hasattr(self, "coef_"), classes, parts=True)
@@ -211,7 +212,7 @@ class ELMClassifier(ClassifierMixin, BaseELM):
     def _losses(self, outputs, targets, weight):
         if not self._multilabel and targets.shape[1] > 1:
             return loss_sums(outputs, targets.argmax(axis=1), weight)
-        # each column is a question of two answers
+        # each column is a binary problem of its own
         scores = np.stack([np.zeros(outputs.size), outputs.ravel()], axis=1)
         return loss_sums(scores, (targets > 0).ravel().astype(int), weight.repeat(targets.shape[1]))
 
@@ -303,36 +304,37 @@ class ELMClassifier(ClassifierMixin, BaseELM):
 class ELMRegressor(MultiOutputMixin, RegressorMixin, BaseELM):
     """Regressor with one random hidden layer and an output layer in closed form.
 
-    The hidden layer is drawn once and never trained; the output weights are a ridge regression,
-    or with ``alpha=0`` the pseudo-inverse [1]_.
+    The hidden layer is initialised at random and never trained; the output weights are a ridge
+    regression, or with ``alpha=0`` the pseudo-inverse [1]_.
 
     Parameters
     ----------
     n_hidden : int, default=500
         Number of hidden units.
     activation : {"relu", "tanh", "sigmoid", "sine"} or callable, default="relu"
-        What a hidden unit makes of its input, as for `ELMClassifier`.
+        Activation function of the hidden units, as in `ELMClassifier`.
     alpha : float, default=100.0
         Penalty on the squared output weights, as in `~sklearn.linear_model.Ridge`; 0 is the
         pseudo-inverse of the paper. See Notes.
     fit_intercept : bool, default=True
         Whether the output layer has an intercept, which is not penalised. The paper has none;
-        without it, targets far from zero are out of reach of a machine with a penalty.
+        without it, a machine with a penalty cannot reach targets far from zero.
     random_state : int, RandomState or None, default=None
-        Determines the hidden layer. None draws a fresh one in every `fit`.
+        Determines the hidden layer. None: another one in every `fit`.
 
     Attributes
     ----------
     hidden_coef_ : ndarray of shape (n_features, n_hidden), float64
         Weights of the hidden layer, from N(0, 1).
     hidden_intercept_ : ndarray of shape (n_hidden,), float64
-        Biases of the hidden layer, from N(0, 1), drawn before the weights.
+        Biases of the hidden layer, from N(0, 1), generated before the weights.
     coef_ : ndarray of shape (n_hidden,) or (n_outputs, n_hidden), float64
         Output weights; a vector if there is one output.
     intercept_ : float or ndarray of shape (n_outputs,)
         Output intercepts, 0.0 without ``fit_intercept``.
     sums_ : ndarray of shape (n_sums, n_sums), float64
-        What `partial_fit` goes on from; n_sums = 1 + n_hidden + number of outputs.
+        Sums over all rows seen, from which `partial_fit` continues;
+        n_sums = 1 + n_hidden + number of outputs.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -344,8 +346,8 @@ class ELMRegressor(MultiOutputMixin, RegressorMixin, BaseELM):
 
     Notes
     -----
-    As for `ELMClassifier`, but a smooth, noiseless function of a few features wants a much smaller
-    ``alpha``.
+    Those of `ELMClassifier` apply, but a smooth, noiseless function of a few features needs a much
+    smaller ``alpha``.
 
     References
     ----------
@@ -379,14 +381,14 @@ class ELMRegressor(MultiOutputMixin, RegressorMixin, BaseELM):
         self.random_state = random_state
 
     def partial_fit(self, X, y, sample_weight=None):
-        """Add samples to those seen before, as if all had come at once.
+        """Add samples to those seen before; the result is that of one fit to all of them.
 
-        It goes on from the last `fit`, if there was one.
+        It continues from the last `fit`, if there was one.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features, taken as float64 or float32.
+            Features, used as float64 or float32.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None

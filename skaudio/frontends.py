@@ -1,8 +1,8 @@
-"""Stage 3: waves -> what a network reads. Modules ``(x, lengths) -> (x, lengths)``.
+"""Stage 3: waves -> the input of a network. Modules ``(x, lengths) -> (x, lengths)``.
 
-Every module takes and gives ``x`` of shape (B, C, T), zero beyond ``lengths`` (B,), and
-treats each clip as if it were alone. ``output_lengths`` tells the lengths without the data. On
-whatever device x is, lengths stay on the processor: a branch on them waits for nothing.
+Every module takes and returns ``x`` of shape (B, C, T), zero beyond ``lengths`` (B,), and treats
+each clip as if it were alone. ``output_lengths`` computes the lengths without the data. Whatever
+the device of x, lengths are on the CPU, so that a branch on them does not wait for a GPU.
 """
 
 import math
@@ -19,11 +19,13 @@ from ._tensors import mask, root, within
 
 __all__ = ["MFCC", "Chain", "Chunks", "FitLength", "Frontend", "LogMel", "Standardize", "Wave"]
 
-_CHUNK = 1 << 19  # samples of frames that a thread transforms together: 2 MB stay in its cache
-_GPU_CHUNK = 1 << 26  # a GPU wants much at a time
-_LONG = 1 << 20  # samples; what is longer is worked on in parts rather than copied whole
-_BANDS = 16  # mel bands worked out together
-_ROWS = 4  # frames; a product of fewer rows rounds otherwise, and a short clip alone has fewer
+_CHUNK = 1 << 19  # samples of frames that a thread transforms together: 2 MB, to fit its cache
+_GPU_CHUNK = 1 << 26  # the same for a GPU
+_LONG = 1 << 20  # samples; longer clips are processed in parts instead of being copied whole
+_BANDS = 16  # mel bands computed together
+# Frames; a matrix product of fewer rows rounds differently, so that a short clip would have other
+# features alone than in a batch.
+_ROWS = 4
 _LOG_STEP = math.log(6.4) / 27
 
 
@@ -129,7 +131,7 @@ class LogMel(Frontend):
     fmin, fmax : float
         Limits of the bands, Hz; ``fmax=None`` is half the sample rate.
     top_db : float or None
-        Dynamic range kept, dB.
+        Dynamic range, dB: lower values are raised to the maximum minus ``top_db``.
     pad : {"reflect", "constant"}
         Mirror image of the clip, or zeros.
     """
@@ -179,9 +181,9 @@ class LogMel(Frontend):
         if not alone or n_samples < max(_LONG, 4 * (n_fft + step)):
             yield self._centred(wave, lengths)
             return
-        # a long clip is not copied: only its ends get what is beyond them
-        first = -(-(n_fft // 2) // step)  # frame within the clip
-        last = (n_samples + n_fft // 2 - n_fft) // step + 1  # and the one after these
+        # a long clip is not copied: only its two ends are, to be padded
+        first = -(-(n_fft // 2) // step)  # the first frame that is entirely within the clip
+        last = (n_samples + n_fft // 2 - n_fft) // step + 1  # one after the last such frame
         head = wave[:, : first * step + n_fft]
         yield self._centred(head, torch.tensor([head.shape[1]]))[:, :first]
         yield wave[:, first * step - n_fft // 2 :].unfold(1, n_fft, step)[:, : last - first]
@@ -190,7 +192,7 @@ class LogMel(Frontend):
         yield self._centred(tail, torch.tensor([tail.shape[1]]))[:, last - skipped :]
 
     def _centred(self, wave, lengths):
-        """Views of the frames whose middles are multiples of the step."""
+        """Views of the frames whose centres are multiples of the step."""
         side = self.n_fft // 2
         wave = F.pad(wave, (side, side))
         if self.pad == "reflect":
@@ -198,7 +200,7 @@ class LogMel(Frontend):
         return wave.unfold(1, self.n_fft, self.step)
 
     def _fill(self, x, frames):
-        """Mel bands x (B, t, M) of frames (B, t, n_fft), few at a time."""
+        """Write the mel bands of frames (B, t, n_fft) into x (B, t, M), few frames at a time."""
         chunk = _GPU_CHUNK if frames.is_cuda else _CHUNK * torch.get_num_threads()
         chunk = max(1, chunk // self.n_fft)
         clips = max(1, chunk // frames.shape[1])
@@ -224,7 +226,7 @@ class LogMel(Frontend):
 
 
 def _spans(mel):
-    """Slices of neighbouring bands, and of the bins that they hear."""
+    """Slices of neighbouring bands, and of the bins in which they have weights."""
     for first in range(0, len(mel), _BANDS):
         some = slice(first, first + _BANDS)
         bins = mel[some].any(0).nonzero()
@@ -233,7 +235,8 @@ def _spans(mel):
 
 def _reflect(wave, lengths, side):
     """Fill ``side`` samples before and after each clip with its mirror image, in place."""
-    # position p mirrors to the triangular wave of period 2 (n - 1): 0 1 .. n-1 .. 1 0 1 ..
+    # Mirrored again and again, the indices of a clip form a triangular wave of period 2 (n - 1):
+    # 0 1 .. n-1 .. 1 0 1 ..
     period = (2 * (lengths - 1)).clamp(min=1)[:, None]
 
     def mirrored(position):
@@ -254,7 +257,8 @@ class MFCC(Frontend):
     Parameters
     ----------
     n_mels, n_mfcc : int
-        Number of bands read and of coefficients kept: an orthonormal DCT-II over the bands.
+        Number of bands, and of coefficients: the first ones of an orthonormal DCT-II over the
+        bands.
     """
 
     def __init__(self, n_mels, n_mfcc):
@@ -303,6 +307,7 @@ class Standardize(Frontend):
 
 def _total(x, change=torch.Tensor.float):
     """Sum over channels and steps (B, 1, 1)."""
-    # in float64: else the padding of a batch would show in the last digits; torch copies for that
+    # In float64, since otherwise the padding of a batch would change the last digits. torch copies
+    # for the conversion, hence in parts.
     parts = x.split(max(1, _LONG // x.shape[1]), 2)
     return sum(change(part).sum((1, 2), keepdim=True, dtype=torch.float64) for part in parts)

@@ -1,10 +1,10 @@
-"""Stage 5: maps of any length -> one vector per clip, never looking past a clip's end.
+"""Stage 5: maps of any length -> one vector per clip; nothing beyond a clip's end is read.
 
 Every pooling is a function ``(x, lengths) -> vector`` with
 
     x : Tensor of shape (B, C, T), lengths : Tensor of shape (B,) -> Tensor of shape (B, P * C)
 
-with lengths on the processor, as in stage 3, and P its number of parts. A clip without any frame
+where lengths are on the CPU, as in stage 3, and P is its number of parts. A clip without frames
 gives zeros.
 """
 
@@ -31,28 +31,28 @@ NAMED = {
     "pyramid": ("pyramid",),
 }
 MOST_COEFFICIENTS = 64
-_CHUNK = 1 << 20  # numbers taken to float64 at a time
+_CHUNK = 1 << 20  # numbers converted to float64 at a time
 
 
 def resolve(pooling):
-    """Spell out a pooling parameter.
+    """Resolve a pooling parameter into elementary poolings.
 
     Parameters
     ----------
     pooling : str or sequence of str
         Names among mean, std, max, mean_std, mean_max, mean_std_max, quantiles, pyramid, and
-        dct1 to dct64: so many coefficients of a cosine transform over time.
+        dct1 to dct64, the first 1 to 64 coefficients of a cosine transform over time.
 
     Returns
     -------
     names : tuple of str
-        The elementary poolings, in order; of a transform each coefficient, from dct0 on. That
-        one is the mean, and is left out beside it.
+        The elementary poolings, in order; a cosine transform becomes one entry for each
+        coefficient, from dct0 on. As dct0 is the mean, it is left out where that is present.
 
     Raises
     ------
     ValueError
-        If a name is unknown, none is given, or a part comes twice.
+        If a name is unknown, none is given, or a part occurs twice.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def resolve(pooling):
             f"to dct{MOST_COEFFICIENTS}"
         )
     if len({*resolved}) < len(resolved):
-        raise ValueError(f"pooling={pooling!r} asks for the same part twice")
+        raise ValueError(f"pooling={pooling!r} names the same part twice")
     return tuple(part for part in resolved if part != "dct0" or "mean" not in resolved)
 
 
@@ -86,7 +86,7 @@ def _parts(name):
 
 
 def _orders(names):
-    """Coefficients of a cosine transform that are asked for, beyond the mean."""
+    """Orders of the coefficients of the cosine transform in a pooling, except 0, the mean."""
     dcts = (name.removeprefix("dct") for name in names if name.startswith("dct"))
     return [int(k) for k in dcts if k != "0"]
 
@@ -117,7 +117,7 @@ def pool(x, lengths, names):
     Parameters
     ----------
     x : Tensor of shape (B, C, T)
-        Maps; what stands beyond a clip's length is ignored.
+        Maps; values beyond a clip's length are ignored.
     lengths : Tensor of shape (B,), int64
         Number of frames of each clip, from 0 to T.
     names : tuple of str
@@ -130,8 +130,8 @@ def pool(x, lengths, names):
     """
     parts = {name: _POOLS[name](x, lengths) for name in names if name in _POOLS}
     if orders := _orders(names):
-        # a constant has no part in any of these: without it a steady clip gives exact zeros, not
-        # rounding errors, which a scaler would blow up
+        # These coefficients do not depend on an added constant. Without it a steady clip gives
+        # exact zeros; otherwise it would give rounding errors, which a scaler would magnify.
         moving = _masked(x - x[..., :1], lengths, 0.0)
         parts |= _named(_dct(moving, lengths, orders), orders)
     return torch.cat([parts[name].to(x.dtype) for name in names], dim=1)
@@ -175,32 +175,32 @@ def quantiles(x, lengths):
     ordered = _masked(x, lengths, torch.inf).sort(-1).values
     parts = []
     for q in QUANTILES:
-        place = q * (lengths - 1).clamp(min=0).double()
-        low = place.floor().long()
+        position = q * (lengths - 1).clamp(min=0).double()
+        low = position.floor().long()
         high = torch.minimum(low + 1, (lengths - 1).clamp(min=0))
         low, high = (_everywhere(i, x) for i in (low, high))
-        weight = place.frac().to(x)[:, None]
+        weight = position.frac().to(x)[:, None]
         pair = ordered.gather(-1, low)[..., 0], ordered.gather(-1, high)[..., 0]
         parts.append(torch.lerp(*pair, weight).masked_fill(_without_frames(x, lengths), 0.0))
     return torch.cat(parts, dim=1)
 
 
-def _everywhere(places, x):
-    """One place (B,) per clip, for each channel of x: (B, C, 1)."""
-    return places.to(x.device)[:, None, None].expand(-1, x.shape[1], 1)
+def _everywhere(index, x):
+    """One index per clip (B,), repeated for each channel of x: (B, C, 1)."""
+    return index.to(x.device)[:, None, None].expand(-1, x.shape[1], 1)
 
 
 def pyramid(x, lengths):
-    # mean over [a, b) = (S(b) - S(a)) / (b - a), S the running sum, linear between frames:
-    # the parts are exactly equal in time even where they cut through a frame
+    # The mean over [a, b) is (S(b) - S(a)) / (b - a), where S is the running sum, linear between
+    # frames. So all parts last equally long, even where a boundary cuts through a frame.
     running = F.pad(_masked(x, lengths, 0.0).double().cumsum(-1), (1, 0))
 
-    def total(place):
-        low = place.floor().long()
+    def total(position):
+        low = position.floor().long()
         high = torch.minimum(low + 1, lengths)
         low, high = (_everywhere(i, x) for i in (low, high))
         pair = running.gather(-1, low)[..., 0], running.gather(-1, high)[..., 0]
-        return torch.lerp(*pair, place.frac().to(x.device)[:, None])
+        return torch.lerp(*pair, position.frac().to(x.device)[:, None])
 
     parts = []
     for n in PYRAMID:
@@ -213,9 +213,9 @@ def pyramid(x, lengths):
 
 
 def _dct(x, lengths, orders, start=0):
-    """What the frames from ``start`` on add to coefficients (B, C, K), k > 0, over sqrt(n).
+    """Contribution of the frames from ``start`` on to coefficients (B, C, K), k > 0, over sqrt(n).
 
-    The orthonormal DCT-II has X_k = sqrt(2 / n) sum_t x_t cos(pi k (2 t + 1) / 2 n). That of n
+    The orthonormal DCT-II is X_k = sqrt(2 / n) sum_t x_t cos(pi k (2 t + 1) / 2 n). A clip of n
     frames has n coefficients; further ones are 0.
     """
     if bool((lengths == lengths[:1]).all()):
@@ -233,7 +233,7 @@ def _dct(x, lengths, orders, start=0):
 
 
 def _named(coefficients, orders):
-    """Coefficients (B, C, K) as (B, C) by their names."""
+    """Coefficients (B, C, K) as a dict of (B, C) by name."""
     return {f"dct{k}": coefficients[..., i] for i, k in enumerate(orders)}
 
 
@@ -248,7 +248,7 @@ _POOLS = {
 
 
 def streams(names):
-    """Whether a pooling can be merged from tiles without all frames in memory.
+    """Whether a pooling can be computed tile by tile, without all frames in memory.
 
     Parameters
     ----------
@@ -264,14 +264,14 @@ def streams(names):
 
 
 class Accumulator:
-    """Pools one long clip from its tiles, merged in float64.
+    """Pools one long clip tile by tile, in float64.
 
     Parameters
     ----------
     names : tuple of str
         Elementary poolings that `streams`.
     n_frames : int, default=None
-        Number of frames of all tiles, which a cosine transform must know beforehand.
+        Number of frames of all tiles; a cosine transform needs it beforehand.
     """
 
     def __init__(self, names, n_frames=None):
@@ -279,7 +279,7 @@ class Accumulator:
         self.count, self.square, self.dct, self.stats = 0, 0.0, 0.0, {}
 
     def append(self, x):
-        """Take the next tile.
+        """Add the next tile.
 
         Parameters
         ----------
@@ -309,17 +309,18 @@ class Accumulator:
         gap = new_mean - self.stats.get("mean", new_mean)
         self.stats["mean"] = self.stats["dct0"] = new_mean - gap * (self.count / total)
         if "std" in self.names:
-            # Chan et al. 1983: squares about the joint mean gain the distance of the means
+            # Chan et al. 1983: the sum of squares about the common mean is that of both parts,
+            # plus a term for the distance between their means
             square = std(x, lengths).double().square() * count
             self.square = self.square + square + gap.square() * (self.count * count / total)
             self.stats["std"] = (self.square / total).sqrt()
 
     def result(self):
-        """Vector of all tiles seen.
+        """Vector of all tiles added so far.
 
         Returns
         -------
         vector : Tensor of shape (1, P * C), float32
-            As `pool` gives it for the whole clip.
+            The same as `pool` gives for the whole clip.
         """
         return torch.cat([self.stats[name].float() for name in self.names], dim=1)

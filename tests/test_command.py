@@ -150,7 +150,7 @@ def test_folder(which, request, run, tmp_path):
         assert str(out / name) in text
     assert f"18 clips in {folder.name}, 3 classes, " in text
     assert f"(chance)                 {best.chance:<13.3f}  0.333\n" in text
-    assert "5 splits that keep the groups apart" in text
+    assert "5 splits with no group on both sides" in text
     for name in ("compare.png", "confusion.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
     clips = sorted(map(str, folder.glob("*/*/*")))
@@ -231,7 +231,7 @@ def test_demo_without_optional_packages(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     monkeypatch.setitem(sys.modules, "skops.io", None)
     code, text, _ = run("--demo", *QUICK)
-    assert code == 0 and text.startswith("160 synthetic notes, 8 classes, 0.00 h, 5 splits that")
+    assert code == 0 and text.startswith("160 synthetic notes, 8 classes, 0.00 h, 5 splits with")
     assert text.count("pip install skaudio[plot]") == text.count("pip install skaudio[save]") == 1
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == [*FILES[:2], "new_note.wav"]
@@ -284,7 +284,7 @@ def test_nothing_wins_at_chance(noise, run, tmp_path):
     assert "chance is 0.500)\n" in text and "saved:     no winner\n" in text
     assert sorted(path.name for path in out.iterdir()) == FILES[:-1]
     (out / "winner.skops").write_bytes(b"earlier")
-    assert "winner.skops is that of an earlier run" in run(noise, *QUICK)[1]
+    assert "winner.skops is from an earlier run" in run(noise, *QUICK)[1]
     assert (out / "winner.skops").read_bytes() == b"earlier"
 
 
@@ -337,7 +337,7 @@ def test_interrupted_says_where_it_goes_on(notes, run, tmp_path, monkeypatch):
     code, _, err = run(notes, "--extractors", "mfcc", "vgg", "--draws", 1)
     where = tmp_path / "out" / "compare.json"
     assert code == 130
-    assert f"2 of 4 rows are in {where}; the same command goes on there" in err
+    assert f"2 of 4 rows are in {where}; run the same command to continue" in err
 
 
 def test_names_that_a_terminal_cannot_write(monkeypatch):
@@ -394,7 +394,7 @@ def test_table(notes, plan, tmp_path):
     ]
     table.write_text("\n".join(["filename,label,pitch", *lines]))
     given, text = plan(notes, "--metadata", table, "--groups", "pitch")
-    assert "5 splits that keep the groups apart" in text and "warning" not in text
+    assert "5 splits with no group on both sides" in text and "warning" not in text
     for train, test in given["splits"]:
         assert not {*given["groups"][train]} & {*given["groups"][test]}
     assert {*given["y"]} == {"bell", "brass", "flute"}

@@ -250,7 +250,7 @@ def test_balanced_classes_name_the_rare_one(rng):
 def test_wrong_class_weights(table):
     X, y, _ = table
     y = labels(y, 2)
-    with pytest.raises(ValueError, match="class_weight='balanced' cannot be had in partial_fit"):
+    with pytest.raises(ValueError, match="class_weight='balanced' is not possible in partial_fit"):
         ELMClassifier(10, class_weight="balanced").partial_fit(X, y, ["cat", "dog"])
     with pytest.raises(ValueError, match=r"class_weight holds \['rat'\]"):
         ELMClassifier(10, class_weight={"rat": 2}).fit(X, y)
@@ -314,9 +314,11 @@ def left_out_one_by_one(elm, X, y, weight, rows):
     return np.concatenate(outputs)
 
 
-@pytest.mark.parametrize("n_hidden", [20, 130])  # fewer and more than rows
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("alpha", [0, 30.0])
+@pytest.mark.parametrize(
+    ("alpha", "n_hidden", "weighted"),  # of the 100 rows, fewer and more hidden units
+    [(0, 20, False), (0, 20, True)]
+    + [(30.0, n_hidden, weighted) for n_hidden in (20, 130) for weighted in (False, True)],
+)
 @pytest.mark.parametrize("fit_intercept", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_temperature_is_that_of_outputs_left_out(
@@ -326,9 +328,6 @@ def test_temperature_is_that_of_outputs_left_out(
     y, weight = labels(y, n_classes), 2 * weight if weighted else np.ones(100)
     params = {"alpha": alpha, "fit_intercept": fit_intercept, "random_state": 0}
     elm = ELMClassifier(n_hidden, **params).fit(X, y, weight)
-    if alpha == 0 and n_hidden > 100:  # rows that count once are met exactly, whatever the others
-        assert weighted or elm.temperature_ == 1.0
-        return
     outputs = left_out_one_by_one(elm, X, y, weight, range(100))
     truth = np.searchsorted(elm.classes_, y)
     if n_classes == 2:
@@ -340,6 +339,21 @@ def test_temperature_is_that_of_outputs_left_out(
 
     best = np.exp(minimize_scalar(loss, bounds=(-7, 5), method="bounded").x)
     assert loss(np.log(elm.temperature_)) < 1.001 * loss(np.log(best))
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize(("n_classes", "gap"), [(2, 1), (4, 2)])  # between scores of classes
+def test_temperature_of_an_exact_fit(table, n_classes, gap, fit_intercept):
+    X, y, weight = (part[:100] for part in table)
+    y, weight = labels(y, n_classes), 2 * weight
+    params = {"alpha": 0, "fit_intercept": fit_intercept, "random_state": 0}
+    elm = ELMClassifier(130, **params).fit(X, y, weight)
+    # Rows that count more than once are still met exactly when one time is left out. The best
+    # probability (n + 1) / (n + k) of the true class then means odds of n + 1 to each other one.
+    n = weight[weight > 1].sum()
+    assert elm.temperature_ == pytest.approx(gap / np.log(n + 1), rel=0.03)
+    # of rows that count once, which alone determine their outputs, nothing is left
+    assert ELMClassifier(130, **params).fit(X, y).temperature_ == 1.0
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])

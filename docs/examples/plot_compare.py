@@ -20,9 +20,9 @@ for design in ("vgg", "single", "timbral", "temporal", "sample_level"):
     extractors[design] = RandomCNNTransformer(design, n_filters=32)
 
 # %%
-# Both classifiers choose their settings inside each training part. What is random is drawn three
-# times: the weights of the networks and the hidden layers of the ELM. To save time, fewer
-# settings than usual are tried.
+# Both classifiers choose their settings inside each training part. The weights of the networks and
+# the hidden layers of the ELM are initialised with three seeds. To save time, fewer settings than
+# usual are tried.
 
 classifiers = {
     "SVM": TunedSVM(C=(2, 8), gamma=("auto",)),
@@ -43,10 +43,10 @@ for line in table_lines(rows, width=12):
     print(line)
 
 # %%
-# The dashed line is chance, the whiskers are the standard deviation over the draws. Here ``"vgg"``
-# and ``"timbral"`` lead by more than these; between MFCCs, ``"single"`` and ``"temporal"`` there is
-# no verdict. Single notes have little of the rhythm that ``"temporal"`` is for, and 32 filters are
-# few for ``"single"``, whose default is 1024: this is a demonstration, not a ranking.
+# The dashed line is chance, the whiskers are the standard deviation over the seeds. Here ``"vgg"``
+# and ``"timbral"`` are better by more than that; MFCCs, ``"single"`` and ``"temporal"`` hardly
+# differ. Single notes have little of the rhythm that ``"temporal"`` is for, and 32 filters are few
+# for ``"single"``, whose default is 1024: this is a demonstration, not a ranking.
 
 ComparisonDisplay.from_rows(rows).plot()
 plt.show()

@@ -21,7 +21,7 @@ Z = StandardScaler().fit(Z[train]).transform(Z)
 print(f"{len(train)} clips to learn from, {len(test)} to test, {Z.shape[1]} features")
 
 # %%
-# Each machine is drawn five times.
+# Each machine is initialised with five seeds.
 
 sizes = [10, 20, 40, 60, 80, 100, 125, 150, 175, 192, 210, 240, 300, 400, 600, 1000]
 alphas = [0, 100, 1000, 10000]
@@ -53,8 +53,8 @@ ax.legend(frameon=False, loc="lower left")
 plt.show()
 
 # %%
-# Without a penalty, more units help at first. Then the machine begins to know its training clips
-# by heart (dotted), and where it has just enough units for that, it is hardly better than chance:
+# Without a penalty, more units help at first. Then the machine begins to memorise its training
+# clips (dotted), and where it has just enough units for that, it is hardly better than chance:
 # its weights are huge. With still more units it recovers. This is known as double descent [1]_.
 #
 # A penalty keeps the weights small and takes the peak away, if it is large enough: the hidden

@@ -38,15 +38,15 @@ def show(method):
 
 
 # %%
-# The two main components keep distances as well as two axes can, which is not very well: their
-# shares of the variance are written at the axes. Both extractors set the notes that die away
-# soonest, bells and guitars, apart from those that are sustained, which lie in a heap.
+# The first two principal components preserve distances as well as two axes can, which is not very
+# well: the axes state how much of the variance they explain. Both extractors separate the notes
+# that decay fastest, bells and guitars, from the sustained ones, which overlap.
 
 show("pca")
 
 # %%
-# t-SNE keeps neighbours together instead; the distances between its groups mean little. Now
-# the classes can be seen, and behind the random network they mix less.
+# t-SNE preserves neighbourhoods instead; the distances between its groups mean little. Now the
+# classes become visible, and with the random network they mix less.
 
 show("tsne")
 

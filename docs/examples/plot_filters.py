@@ -60,8 +60,8 @@ show("frame_level", 32)
 plt.show()
 
 # %%
-# Filters that were designed, for comparison: the mel bands of an MFCC extractor share the
-# frequencies out among themselves.
+# Designed filters, for comparison: the mel bands of an MFCC extractor divide the frequencies among
+# themselves.
 
 FilterBankDisplay.from_estimator(MFCCTransformer(n_mels=24).fit(silence)).plot()
 plt.show()

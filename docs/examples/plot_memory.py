@@ -39,7 +39,7 @@ with tempfile.TemporaryDirectory() as folder:
         "memory, again": seconds(folder),
     }
     cache = FeatureCache(folder)
-    print(f"{len(cache)} rows of features kept, {cache.size / 1e6:.1f} MB")
+    print(f"{len(cache)} rows of features cached, {cache.size / 1e6:.1f} MB")
 for name, spent in times.items():
     print(f"{name:20}{spent:6.2f} s")
 

@@ -23,9 +23,9 @@ print(f"{len(lengths)} clips of {min(lengths):.1f} to {max(lengths):.1f} s")
 print("classes:", ", ".join(sounds.target_names))
 
 # %%
-# The notes have ten pitches. The pitches of the first split's test part are put aside; on the
-# others, two designs and two penalties are compared. The folds keep pitches apart as well: what
-# is to be recognised is the instrument, on notes that it was never heard to play.
+# The notes have ten pitches. The pitches of the first split's test part are held out; on the
+# others, two designs and two penalties are compared. No pitch is on both sides of a fold either:
+# the instrument is to be recognised on notes that were not in its training part.
 
 train, test = sounds.splits[0]
 X_train = [sounds.data[i] for i in train]
@@ -44,7 +44,7 @@ for setting, score in zip(results["params"], results["mean_test_score"], strict=
 
 # %%
 # The pipeline with the best setting has been fitted to all training clips. These are its answers
-# on the pitches that were put aside:
+# on the held-out pitches:
 
 accuracy = search.score(X_test, sounds.target[test])
 display = ConfusionMatrixDisplay.from_predictions(

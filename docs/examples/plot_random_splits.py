@@ -1,10 +1,10 @@
 """
-How much a random split flatters
+Random splits are too optimistic
 ================================
 
 Recordings are often cut into clips, and a split that shuffles the clips puts pieces of one
 recording into training and test. The classifier then need not know the instrument: it is enough
-to know the recording again. How much does that flatter?
+to recognise the recording. How much too good is the score?
 """
 
 import matplotlib.pyplot as plt
@@ -26,7 +26,7 @@ print(f"80 recordings, {len(clips)} clips of {len(clips[0]) / sounds.sample_rate
 
 # %%
 # The same features and the same classifier are scored twice: with folds that shuffle the clips,
-# and with folds that keep the pieces of each recording together.
+# and with folds that never divide a recording.
 
 extractors = {
     "MFCC": MFCCTransformer(),
@@ -37,7 +37,7 @@ shuffled = StratifiedKFold(5, shuffle=True, random_state=0)
 together = StratifiedGroupKFold(5, shuffle=True, random_state=0)
 folds = {
     "clips shuffled": list(shuffled.split(clips, target)),
-    "recordings kept together": list(together.split(clips, target, recording)),
+    "recordings undivided": list(together.split(clips, target, recording)),
 }
 scores = {name: [] for name in folds}
 for extractor in extractors.values():
@@ -48,8 +48,8 @@ for extractor in extractors.values():
 
 figure, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 for i, (name, values) in enumerate(scores.items()):
-    place, colour = np.arange(3) + 0.38 * i, ("0.75", "#0072B2")[i]
-    bars = ax.barh(place, values, 0.36, color=colour, label=name)
+    position, colour = np.arange(3) + 0.38 * i, ("0.75", "#0072B2")[i]
+    bars = ax.barh(position, values, 0.36, color=colour, label=name)
     ax.bar_label(bars, fmt="%.2f", padding=4)
 ax.axvline(1 / 8, color="black", linestyle="--")
 ax.text(1 / 8, -0.3, "chance", ha="center")
@@ -61,8 +61,8 @@ plt.show()
 
 # %%
 # The grey bars are not better classifiers, they are an easier question. Only the blue ones say what
-# to expect of a recording that was not there in training. The gap is not the same for all
-# extractors, so the grey bars do not even compare them fairly.
+# to expect of a recording that was not in training. The gap is not the same for all extractors, so
+# the grey bars do not even compare them fairly.
 #
-# The sets of `skaudio.datasets` therefore have ``splits`` that keep groups apart, and
-# ``skaudio compare --groups`` asks what the groups of other recordings are.
+# The sets of `skaudio.datasets` therefore have ``splits`` with no group on both sides, and
+# ``skaudio compare`` has the option ``--groups`` for recordings of your own.

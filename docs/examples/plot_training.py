@@ -35,8 +35,8 @@ def validate(extractor):
 # their labels. With ``checkpoint`` that is done once: the second question, about other features of
 # the same networks, trains nothing.
 #
-# So that it takes seconds, the networks are smaller than ``size="tiny"`` and hear of each note
-# twelve crops only. ``max_epochs=0`` leaves them as they were drawn.
+# To take only seconds, the networks are smaller than ``size="tiny"`` and trained for twelve
+# epochs. ``max_epochs=0`` leaves them as they were initialised.
 
 EPOCHS, N_NEGATIVES = 12, 10
 SMALL = {
@@ -77,8 +77,8 @@ names = {"z": "frames z", "c": "context c"}
 figure, ax = plt.subplots(figsize=(7, 2.9), layout="constrained")
 for i, (label, (epochs, colour)) in enumerate(bars.items()):
     scores = np.array([results[features, epochs]["test_score"] for features in names])
-    drawn = ax.barh(np.arange(2) + 0.38 * i, scores.mean(axis=1), 0.36, color=colour, label=label)
-    ax.bar_label(drawn, fmt="%.2f", padding=-32, color=("black", "white")[i])
+    shown = ax.barh(np.arange(2) + 0.38 * i, scores.mean(axis=1), 0.36, color=colour, label=label)
+    ax.bar_label(shown, fmt="%.2f", padding=-32, color=("black", "white")[i])
 mfcc = validate(MFCCTransformer())["test_score"].mean()
 for level, label in ((1 / 8, "chance"), (mfcc, "MFCC")):
     ax.axvline(level, color="black", linewidth=1, linestyle="--")

@@ -67,8 +67,8 @@ for ax, label in zip(axes[:, 0], ("Hz", "code of group 0", "code of group 1"), s
 plt.show()
 
 # %%
-# The piano dies away from word to word, the flute alternates between a few. The numbers themselves
-# are drawn: 3 and 4 need not be alike.
+# The piano decays from word to word, the flute alternates between a few. The numbers themselves
+# have no meaning: codes 3 and 4 need not be alike.
 #
 # How much of the vocabulary is used
 # ----------------------------------
@@ -80,16 +80,16 @@ figure, axes = plt.subplots(1, 3, figsize=(9, 3), sharey=True, layout="constrain
 for ax, (quantizer, extractor) in zip(axes, extractors.items(), strict=True):
     codes = np.concatenate(extractor.encode(sounds.data))
     for group, colour in enumerate(COLOURS):
-        shares = np.bincount(codes[:, group], minlength=N_CODES) / len(codes)
-        places = np.arange(1, N_CODES + 1) + 0.4 * (group - 0.5)
-        ax.bar(places, np.sort(shares)[::-1], 0.4, color=colour, label=f"group {group}")
+        fractions = np.bincount(codes[:, group], minlength=N_CODES) / len(codes)
+        positions = np.arange(1, N_CODES + 1) + 0.4 * (group - 0.5)
+        ax.bar(positions, np.sort(fractions)[::-1], 0.4, color=colour, label=f"group {group}")
     ax.axhline(1 / N_CODES, color="black", linewidth=1, linestyle=":")
     first, second = extractor.perplexity_
     text = f"perplexity {first:.1f} and {second:.1f}"
     ax.text(1, 0.95, text, transform=ax.transAxes, ha="right", va="top")
     ax.set(title=f'"{quantizer}"', xlabel="codes, by frequency", xticks=(1, 4, 8, 12, 16))
     ax.spines[["top", "right"]].set_visible(False)
-axes[0].set_ylabel("share of frames")
+axes[0].set_ylabel("fraction of frames")
 axes[0].legend(frameon=False, loc="center right")
 plt.show()
 

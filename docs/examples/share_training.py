@@ -2,9 +2,9 @@
 Training on several GPUs
 ========================
 
-Started by ``accelerate launch`` (or ``torchrun``), `fit` shares every batch among the processes,
-one per GPU, and gives each of them the same weights. Nothing changes in the code but that only
-one process should speak and save::
+Started by ``accelerate launch`` (or ``torchrun``), `fit` divides every batch among the processes,
+one per GPU, and all of them have the same weights. The code is the same, except that only one
+process should print and save::
 
     pip install accelerate
     accelerate launch --num_processes 2 share_training.py FOLDER-OF-RECORDINGS
@@ -32,7 +32,7 @@ else:
     endings = {".wav", ".flac", ".ogg", ".mp3"}
     clips = [path for path in sorted(Path(args.folder).rglob("*")) if path.suffix in endings]
 
-# every process draws the same weights, hence the seed
+# the seed gives every process the same weights
 wav2vec = Wav2VecTransformer(random_state=0).set_params(**args.params).fit(clips)
 
 if int(os.environ.get("RANK", 0)) == 0:

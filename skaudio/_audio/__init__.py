@@ -1,1 +1,1 @@
-"""Stage 1 from inside: sound files and arrays of all kinds -> float32 waves."""
+"""Internals of stage 1: sound files and arrays of all kinds -> float32 waves."""

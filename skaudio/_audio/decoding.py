@@ -15,10 +15,10 @@ from .segments import check_segment
 
 __all__ = ["as_path", "check_file", "read_audio", "resample", "sound_length"]
 
-_BLOCK = 1 << 20  # samples decoded at a time, of all channels: memory stays flat in both
-_HIGHEST_RATE = 10_000_000  # Hz; what lies above is a damaged header
-_HIGHEST_RATIO = 256  # of two sample rates; one that is far off makes a small file a huge wave
-_PATIENCE = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # s until another program closes one of its files
+_BLOCK = 1 << 20  # samples decoded at a time, all channels together, which bounds memory
+_HIGHEST_RATE = 10_000_000  # Hz; a higher one is taken for a damaged header
+_HIGHEST_RATIO = 256  # of two sample rates; a wrong rate could turn a small file into a huge wave
+_PATIENCE = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # s between attempts when too many files are open
 _BAD_NAME = "has a name that no file can have ({})"
 _KINDS = {
     stat.S_IFDIR: "directory",
@@ -27,7 +27,7 @@ _KINDS = {
     stat.S_IFCHR: "device",
     stat.S_IFBLK: "device",
 }
-# what libsndfile does not decode, by the beginning of its content or by its name
+# formats that libsndfile does not decode, recognised by their first bytes or their suffix
 _OTHER_STARTS = {b"\x1a\x45\xdf\xa3": ".webm", b"\x30\x26\xb2\x75": ".wma", b"#!AM": ".amr"}
 _OTHER_NAMES = (
     ".3gp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4",
@@ -38,8 +38,8 @@ _OTHER_NAMES = (
 def read_audio(path, sample_rate=None, *, start=None, stop=None):
     """Read a sound file as the extractors do: mono, float32, resampled.
 
-    Channels are averaged. Another rate than the wanted one is resampled by soxr at its
-    "HQ" setting. A segment is cut first and resampled then.
+    Channels are averaged. Where the file has another rate than the wanted one, it is resampled
+    by soxr at its "HQ" setting. A segment is cut first and resampled afterwards.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def read_audio(path, sample_rate=None, *, start=None, stop=None):
 
 
 def sound_length(path, start=None, stop=None):
-    """Length of a sound file, or of a segment, as its header tells it.
+    """Length of a sound file, or of a segment, according to its header.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def sound_length(path, start=None, stop=None):
     Raises
     ------
     ValueError
-        As by `read_audio`, but for what only decoding shows.
+        As in `read_audio`, except for faults that only decoding reveals.
     """
     with _opened(path) as sound:
         first, last = _segment(sound, start, stop)
@@ -111,7 +111,7 @@ def sound_length(path, start=None, stop=None):
 
 @contextmanager
 def _opened(path):
-    """`soundfile.SoundFile` of a path or of the content of a file."""
+    """Open a path, or the content of a file, as a `soundfile.SoundFile`."""
     if isinstance(path, bytes):
         length, file = len(path), io.BytesIO(path)
     else:
@@ -122,7 +122,7 @@ def _opened(path):
 
 
 def resample(wave, rate, sample_rate):
-    """Resample a wave as a file of that rate is resampled.
+    """Resample a wave in the same way as a file of that rate.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def resample(wave, rate, sample_rate):
 
 
 def _block(channels, rate, sample_rate):
-    """Frames to decode at a time, so that neither they nor what they become are too many."""
+    """Frames to decode at a time, bounded before resampling and after it."""
     return max(1, _BLOCK // max(channels, (sample_rate or rate) // rate))
 
 
@@ -180,12 +180,12 @@ def as_path(path):
     Returns
     -------
     path : str
-        Without it.
+        With "~" expanded.
 
     Raises
     ------
     ValueError
-        If it is no path.
+        If it is not a path.
     """
     if type(path) is not str:
         if not isinstance(path, str | os.PathLike):
@@ -203,7 +203,7 @@ def as_path(path):
 
 
 def check_file(path):
-    """Say in plain words what keeps a path from being opened, as far as its entry tells.
+    """Check, without opening it, that a path is a regular file that is not empty.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def check_file(path):
     Raises
     ------
     ValueError
-        If it is no file that may be read, or an empty one.
+        If it is not; the message says in plain words what it is instead.
     """
     try:
         entry = os.stat(path)
@@ -226,7 +226,7 @@ def check_file(path):
         raise _in_words(error) from error
     except ValueError as error:
         raise ValueError(_BAD_NAME.format(error)) from error
-    if not stat.S_ISREG(entry.st_mode):  # opening another one may wait for ever
+    if not stat.S_ISREG(entry.st_mode):  # opening a pipe could block for ever
         kind = _KINDS.get(stat.S_IFMT(entry.st_mode), "special file")
         raise ValueError(f"is a {kind}, not a sound file")
     if entry.st_size == 0:
@@ -243,7 +243,7 @@ def _in_words(error):
 
 
 def _open_file(path):
-    """Open a file; where too many are open, wait until others are closed."""
+    """Open a file; if too many are open, retry for a few seconds."""
     for pause in (*_PATIENCE, None):
         try:
             return open(path, "rb", buffering=0)
@@ -254,16 +254,19 @@ def _open_file(path):
 
 
 def _decoder(file, length, path):
-    """`soundfile.SoundFile` of an open file that is complete; the path only names it."""
+    """`soundfile.SoundFile` of an open file, once it is known to be complete.
+
+    The path serves error messages only.
+    """
     import soundfile
 
     try:
         gap = check_complete(file, length)
         file.seek(0)
-    except OSError as error:  # of a failing disk, for instance
+    except OSError as error:  # from a failing disk, for instance
         raise _in_words(error) from error
     if gap is None and os.name == "posix" and not isinstance(file, io.BytesIO):
-        source = file.fileno()  # what a file is, its content tells: a number has no suffix
+        source = file.fileno()  # a descriptor has no suffix, so the format is found by content
     else:
         source = _Virtual(file, gap)
     try:
@@ -274,9 +277,10 @@ def _decoder(file, length, path):
 
 
 class _Virtual:
-    """What `soundfile` reads a file through that has no descriptor, or not the right header.
+    """File object for `soundfile`, for content in memory and for headers that need a repair.
 
-    No exception may leave these methods: the decoder is in between, and it would be printed.
+    No exception may leave these methods: libsndfile calls them from C, where it would only be
+    printed.
     """
 
     def __init__(self, file, gap):
@@ -284,21 +288,21 @@ class _Virtual:
         self.tell = file.tell
 
     def seek(self, offset, whence=os.SEEK_SET):
-        with suppress(ValueError, OverflowError, OSError):  # damaged headers lead anywhere
+        with suppress(ValueError, OverflowError, OSError):  # offsets in damaged headers
             self._file.seek(offset, whence)
         return self._file.tell()
 
     def readinto(self, buffer):
         begin = self._file.tell()
         count = self._file.readinto(buffer)
-        if self._gap is not None:  # the size of the samples: as many as there are
-            for place in range(max(begin, self._gap), min(begin + count, self._gap + 4)):
-                buffer[place - begin] = b"\xff"
+        if self._gap is not None:  # the missing size of the samples: read to the end of the file
+            for position in range(max(begin, self._gap), min(begin + count, self._gap + 4)):
+                buffer[position - begin] = b"\xff"
         return count
 
 
 def _undecodable(error, head, path):
-    """What to say of a file that could not be opened: its beginning or its name tell more."""
+    """Message for a file that could not be decoded, with a remedy if its format is known."""
     reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
     problem = f"is not audio that can be decoded ({reason})"
     in_memory = isinstance(path, bytes)
@@ -341,7 +345,7 @@ def _mono_blocks(sound, first, last, block) -> Iterator[np.ndarray]:
             )
         first += len(wave)
         if wave.shape[1] > 1:
-            with np.errstate(invalid="ignore", over="ignore"):  # not finite: it is told later
+            with np.errstate(invalid="ignore", over="ignore"):  # `check_finite` reports it later
                 wave = wave.mean(axis=1, keepdims=True)
         yield wave[:, 0]
 
@@ -362,11 +366,11 @@ def _resampled(blocks, rate, sample_rate) -> Iterator[np.ndarray]:
         seen += len(wave)
         yield wave
     rest = stream.resample_chunk(np.empty(0, np.float32), last=True)
-    yield rest if seen + len(rest) else head  # a clip of less than one output sample keeps one
+    yield rest if seen + len(rest) else head  # at least one sample, also of a very short clip
 
 
 def _joined(blocks, n_samples, rate, sample_rate):
-    """Join resampled blocks in place: blocks and their joint would be twice the memory."""
+    """Resample blocks into one array allocated beforehand: joining a list doubles the memory."""
     try:
         wave = np.empty(-(-n_samples * (sample_rate or rate) // rate) + 1, np.float32)
     except (MemoryError, ValueError, OverflowError) as error:

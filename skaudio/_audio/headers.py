@@ -1,6 +1,6 @@
-"""Sound files that break off: what their headers promise against what is there.
+"""Truncated sound files: the number of samples in the header against the length of the file.
 
-libsndfile reads a file that was cut as if its header had promised no more than is left.
+libsndfile does not report them: it reads what is there as if the header had said so.
 """
 
 import struct
@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 __all__ = ["check_complete", "find_samples"]
 
-_SLACK = 64  # bytes: some programs count the header into the size of the samples
+_SLACK = 64  # bytes; some programs include the header in the size of the samples
 _MOST_CHUNKS = 4096
-_HEAD = 512  # bytes: as a rule the samples begin sooner
-_W64 = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # what names of Wave64 chunks end in
+_HEAD = 512  # bytes read first; the samples usually begin within them
+_W64 = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # last bytes of the names of Wave64 chunks
 
 
 class _Chunks(NamedTuple):
@@ -19,8 +19,8 @@ class _Chunks(NamedTuple):
 
     begin: int  # of the first one, in bytes
     head: struct.Struct  # name and size
-    own: int  # bytes of its head that a chunk counts into its size
-    align: int  # bytes that the beginning of a chunk is a multiple of
+    own: int  # bytes of its own head that are part of the size of a chunk
+    align: int  # chunks begin at multiples of so many bytes
     samples: bytes  # name of the chunk that holds the samples
 
 
@@ -43,15 +43,15 @@ def check_complete(file, length):
     Parameters
     ----------
     file : file object
-        Opened to read bytes, at its beginning; afterwards it is anywhere.
+        Opened to read bytes, at its beginning; its position afterwards is undefined.
     length : int
         Its length in bytes.
 
     Returns
     -------
     gap : int or None
-        Where the size of the samples belongs, 32 bits, in a WAV file whose writer never came
-        to fill it in and left 0 there. None in all other files.
+        Position of the 32-bit size of the samples in a WAV file whose writer left it at 0, as
+        one does that writes to a pipe. None for all other files.
 
     Raises
     ------
@@ -70,12 +70,12 @@ def check_complete(file, length):
         return None
     file.seek(0)
     mark, size = struct.unpack("<4sI", file.read(8))
-    # where the size of the whole is right, 0 bytes of samples are meant
+    # if the size of the whole file is right, the file is meant to hold no samples
     return begin - 4 if mark == b"RIFF" and size + 8 < length else None
 
 
 def _left_open(promised, bits):
-    """Whether a size is one that programs write before they know how much will follow."""
+    """Whether a size is a placeholder, written before the number of samples was known."""
     if promised == 0 or promised >= 2**bits - 2**16:
         return True
     return bits == 32 and 2**31 - 2**24 - 2**16 <= promised <= 2**31
@@ -94,12 +94,12 @@ def find_samples(file, length):
     Returns
     -------
     begin : int
-        Where they begin.
+        Position of the first one.
     promised : int
-        How many bytes they are, as the header says.
+        How many bytes of samples the header announces.
     bits : int
-        Size of that number in the header. For other formats and for damaged headers, on which
-        the decoder has the last word, the three are ``(length, 0, 32)``.
+        Width of that number in the header. For other formats and for damaged headers, which are
+        left to the decoder, the three are ``(length, 0, 32)``.
     """
     unknown = length, 0, 32
     head = file.read(_HEAD)
@@ -114,7 +114,7 @@ def find_samples(file, length):
     for _ in range(_MOST_CHUNKS):
         if place + entry.size > length:
             break
-        found = head[place : place + entry.size + 16]  # 16 more: what is needed of a ds64 chunk
+        found = head[place : place + entry.size + 16]  # 16 bytes more, for the sizes in ds64
         if len(found) < entry.size + 16:
             file.seek(place)
             found = file.read(entry.size + 16)

@@ -19,12 +19,12 @@ def as_wave(clip):
     Returns
     -------
     wave : ndarray of shape (n_samples,), float32
-        The array itself where it is one already.
+        The array itself if it already is such a wave.
 
     Raises
     ------
     ValueError
-        If it is no array of samples, or says too little about them.
+        If it is not an array of samples, or its type leaves their scale open.
     """
     if clip is None or isinstance(clip, Real):
         raise ValueError(f"is {'None' if clip is None else 'a single number'}, not a clip")
@@ -33,7 +33,7 @@ def as_wave(clip):
     try:
         wave = np.asarray(clip)
         if wave.dtype == object and wave.ndim:
-            wave = np.asarray(wave.tolist())  # the type that its numbers have
+            wave = np.asarray(wave.tolist())  # with the type of its numbers
     except Exception as error:  # whatever the clip's own `__array__` raises
         raise ValueError(f"is no array of samples ({error})") from error
     _check_type(clip, wave)
@@ -51,7 +51,7 @@ def as_wave(clip):
 
 
 def _check_type(clip, wave):
-    """Raise unless the elements of an array are samples, all of them, in a known scale."""
+    """Raise unless all elements of an array are samples of known scale."""
     if np.ma.is_masked(clip):
         raise ValueError(
             f"has {np.ma.count_masked(clip)} masked samples; fill them, clip.filled(0), or cut "
@@ -98,7 +98,7 @@ def as_rate(rate):
     Raises
     ------
     ValueError
-        If it is no whole number above 0.
+        If it is not a whole number above 0.
     """
     try:
         whole = int(rate)
@@ -124,8 +124,8 @@ def check_finite(wave):
     ValueError
         If they are not.
     """
-    # one pass, no temporary: a sum is finite unless a term is not, or the terms are so
-    # large that no feature of them would be
+    # The energy is one pass over the samples without a temporary array. It is finite unless a
+    # sample is not, or samples are so large that their features would overflow as well.
     with np.errstate(over="ignore", invalid="ignore"):
         energy = np.dot(wave, wave)
     if not np.isfinite(energy):

@@ -1,4 +1,4 @@
-"""The two moments that a segment of a file lies between, as users and their tables write them."""
+"""Start and end of a segment, as users and their tables write them."""
 
 from numbers import Real
 
@@ -8,12 +8,12 @@ __all__ = ["check_segment", "is_blank"]
 
 
 def is_blank(moment):
-    """Whether a moment is left out, as an empty cell of a table leaves it.
+    """Whether a time was left out, as in an empty cell of a table.
 
     Parameters
     ----------
     moment : object
-        A number of seconds, or what there is instead.
+        A number of seconds, or whatever stands in its place.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def check_segment(start, stop):
     Raises
     ------
     ValueError
-        If one of them is no number.
+        If one of them is not a number.
     """
     begin = 0.0 if start is None else _seconds("start", start)
     return begin, np.inf if is_blank(stop) else _seconds("stop", stop)

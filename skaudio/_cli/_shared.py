@@ -1,4 +1,4 @@
-"""What the commands share: kinds of arguments, and the line that says what is going on."""
+"""Helpers of all commands: types of arguments, and a status line."""
 
 import argparse
 import shutil
@@ -6,7 +6,7 @@ import sys
 
 
 def plain(name):
-    """Return a name as it is typed.
+    """Return a name in the form that is typed on the command line.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def plain(name):
 
 
 def one_of(names):
-    """Make the type of an argument that is one of some names, in any spelling.
+    """Make the type of an argument that is one of several names, in either form.
 
     Parameters
     ----------
@@ -69,9 +69,9 @@ def at_least(least):
 
 
 class Status:
-    """One line on the terminal that says what is going on, gone when no longer true.
+    """A status line on the terminal, which is removed when it is no longer true.
 
-    Written to stderr, and only if that is a terminal: logs keep the finished rows alone.
+    It is written to stderr, and only if that is a terminal, so that logs hold results only.
     """
 
     def __init__(self):
@@ -86,11 +86,12 @@ class Status:
             What is going on.
         """
         if sys.stderr.isatty():
-            text = text[: shutil.get_terminal_size().columns - 1]  # a wrapped line would stay
+            # cut to the width of the terminal, since a wrapped line cannot be removed
+            text = text[: shutil.get_terminal_size().columns - 1]
             sys.stderr.write("\r" + text.ljust(self._length) + ("" if text else "\r"))
             sys.stderr.flush()
             self._length = len(text)
 
     def clear(self):
-        """Take the line away."""
+        """Remove the line."""
         self.show("")

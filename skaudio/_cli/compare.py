@@ -1,4 +1,4 @@
-"""The command ``skaudio compare``: what it asks, prints and leaves behind."""
+"""The command ``skaudio compare``: its arguments, its output and its result files."""
 
 import os
 import shutil
@@ -19,19 +19,19 @@ EXTRACTORS = (
     "MFCC", "vgg", "single 7x86", "single 7x96", "timbral_temporal", "timbral", "temporal",
     "sample_level", "frame_level_many", "frame_level",
 )  # fmt: skip
-# The third is the one with the next best mean over the open sets of the guide, and it adds most
-# where rhythm counts and vgg is weak.
+# The third has the next best mean over the open sets in the guide. It is strong on rhythm, where
+# vgg is weak.
 QUICK = ("MFCC", "vgg", "timbral_temporal")
 CLASSIFIERS = ("svm", "elm")
-DEMO_CLIPS = 160  # with two draws all extractors are through within a minute on two cores
+DEMO_CLIPS = 160  # with two draws, all extractors take less than a minute on two cores
 
 _DESCRIPTION = """\
-Which features suit these sounds: every extractor with every classifier behind it, under splits
-that keep groups apart, settings chosen inside the training parts. Prints a table while it goes;
-writes it (CSV, JSON), a chart, the winner's confusion matrix, and the winner itself, learnt from
-all clips, if it is better than chance. The winner has the highest accuracy, or the highest balanced
-accuracy if the largest class has more than 1.5 times as many clips as the smallest. A run that was
-interrupted goes on where it stopped."""
+Find the features that suit these sounds: every extractor with every classifier, under splits that
+never have a group on both sides, with settings chosen inside the training parts. Prints a table
+as it is computed, and writes it (CSV, JSON), a chart, the winner's confusion matrix, and the winner
+itself, fitted to all clips, if it is better than chance. The winner has the highest accuracy, or
+the highest balanced accuracy if the largest class has more than 1.5 times as many clips as the
+smallest. An interrupted run continues where it stopped."""
 
 
 def add_parser(commands):
@@ -43,7 +43,7 @@ def add_parser(commands):
         What the command is added to.
     """
     command = commands.add_parser(
-        "compare", help="which features suit these sounds", description=_DESCRIPTION
+        "compare", help="find the features that suit your sounds", description=_DESCRIPTION
     )
     _add_source(command.add_argument_group("recordings").add_argument)
     _add_work(command.add_argument_group("work").add_argument)
@@ -54,20 +54,19 @@ def add_parser(commands):
 
 
 def _add_source(add):
-    """Declare what says which clips, classes, groups and splits there are."""
+    """Declare the arguments about clips, classes, groups and splits."""
     add(
         "folder",
         nargs="?",
         metavar="FOLDER",
         help="recordings: a sub-folder per class, or a metadata.csv with the columns filename, "
-        "label and perhaps group and split; with --data, where that set lies",
+        "label and optionally group and split; with --data, the folder of that set",
     )
     add("--data", choices=SETS, help="a public data set; fsdd and esc10 are downloaded")
     add(
         "--demo",
         action="store_true",
-        help=f"{DEMO_CLIPS} synthetic instrument notes, made on the spot, with 2 draws: small, to "
-        "show what comes out",
+        help=f"{DEMO_CLIPS} synthetic instrument notes, with 2 draws: a quick demonstration",
     )
     add("--metadata", metavar="CSV", help="the table, if it is not FOLDER/metadata.csv")
     add(
@@ -90,7 +89,7 @@ def _add_source(add):
 
 
 def _add_work(add):
-    """Declare what says which extractors and classifiers run, and how."""
+    """Declare the arguments about extractors, classifiers and computation."""
     add(
         "--extractors",
         nargs="+",
@@ -114,14 +113,14 @@ def _add_work(add):
         metavar="HZ",
         type=at_least(1000),
         default=16000,
-        help="what files are resampled to (default: 16000)",
+        help="rate that files are resampled to (default: 16000)",
     )
     add("--n-jobs", metavar="N", type=int, help="processes and threads (default: 1, torch's own)")
-    add("--fresh", action="store_true", help="take no result from an earlier run")
+    add("--fresh", action="store_true", help="use no result of an earlier run")
 
 
 def _checked(command, args):
-    """Run the command; what the user can mend becomes one line instead of a traceback."""
+    """Run the command; errors that the user can correct are one line instead of a traceback."""
     if bool(args.demo) + bool(args.data or args.folder) != 1:
         command.error("name a FOLDER, a set with --data, or --demo")
     if (args.demo or args.data) and (args.metadata or args.groups or args.cv):
@@ -138,7 +137,7 @@ def _checked(command, args):
 
 
 def _run(args):
-    """Load, compare, and write what came out."""
+    """Load, compare, and write the results."""
     begin, status = time.perf_counter(), Status()
     status.show("loading")
     import joblib
@@ -173,7 +172,7 @@ def _run(args):
         if rows:
             where = Path(args.out) / "compare.json"
             print(
-                f"\n{len(rows)} of {n_rows} rows are in {where}; the same command goes on there",
+                f"\n{len(rows)} of {n_rows} rows are in {where}; run the same command to continue",
                 file=sys.stderr,
             )
         raise
@@ -182,17 +181,17 @@ def _run(args):
 
 
 def _write_left_out(out, left_out):
-    """Make the folder of the results, with the list of the clips that were left out, if any."""
+    """Make the folder of the results, and write the list of the clips left out, if any."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "left_out.txt"
     if left_out:
         path.write_text("\n".join(left_out) + "\n", encoding="utf-8")
     else:
-        path.unlink(missing_ok=True)  # that of an earlier run would be wrong now
+        path.unlink(missing_ok=True)  # the list of an earlier run
 
 
 def _rows(args, name, sounds, labels, extractors, classifiers, rows, status):
-    """Yield the rows as they come; each is in `rows` and in the files by then."""
+    """Yield the rows; before each is yielded, it is added to `rows` and to the files."""
     from ..compare import compare_extractors, write_rows
 
     out = Path(args.out)
@@ -213,8 +212,8 @@ def _rows(args, name, sounds, labels, extractors, classifiers, rows, status):
         progress=lambda text: status.show(f"[{len(rows)}/{n_rows}] {text}"),
     ):
         rows.append(row)
-        # rows of other configurations wait behind those of this one; read again each time, since
-        # another process may have added some
+        # rows of other configurations follow those of this one; they are read again each time,
+        # since another process may have added some
         others = [] if args.fresh and len(rows) == 1 else _earlier(path)
         known = {row.configuration for row in rows}
         write_rows([*rows, *(row for row in others if row.configuration not in known)], path)
@@ -224,7 +223,7 @@ def _rows(args, name, sounds, labels, extractors, classifiers, rows, status):
 
 
 def _earlier(path):
-    """Return the rows of earlier runs, or of one that runs beside this one."""
+    """Return the rows of earlier runs, or of one that is running at the same time."""
     from ..compare import read_rows
 
     return [row for row in read_rows(path) if row.confusion] if path.exists() else []
@@ -293,7 +292,7 @@ def _class_folders(args):
 
 
 def _chosen(args):
-    """Return the extractors and classifiers that were asked for, by name."""
+    """Return the selected extractors and classifiers by name."""
     from ..compare import TunedELM, TunedSVM, standard_extractors
 
     every = standard_extractors(sample_rate=args.sample_rate)
@@ -305,18 +304,18 @@ def _chosen(args):
 
 
 def _heading(args, name, sounds, hours):
-    kept = "" if sounds.groups is None else " that keep the groups apart"
+    apart = "" if sounds.groups is None else " with no group on both sides"
     what = "synthetic notes" if args.demo else f"clips in {name}"
     draws = f"mean ± std over {args.draws} random draws" if args.draws > 1 else "one random draw"
     return (
         f"{len(sounds.data)} {what}, {len(sounds.target_names)} classes, {hours:.2f} h, "
-        f"{len(sounds.splits)} splits{kept}\n"
+        f"{len(sounds.splits)} splits{apart}\n"
         f"Settings of the classifiers chosen inside each training part; {draws}"
     )
 
 
 def _chance_line(row, width, limit):
-    """Line of the table that says what either score is worth by chance."""
+    """Line of the table with the chance levels of both scores."""
     from ..compare._winner import chance_level
 
     balanced = chance_level(row, "balanced_accuracy")
@@ -324,7 +323,7 @@ def _chance_line(row, width, limit):
 
 
 def _finish(args, sounds, labels, rows, extractors, classifiers, status):
-    """Draw the rows and the winner's confusions, save the winner, and say where all is."""
+    """Draw the pictures, save the winner, and print where everything is."""
     from ..compare._report import save_pictures, save_winner
     from ..compare._winner import choose_winner
 
@@ -339,7 +338,7 @@ def _finish(args, sounds, labels, rows, extractors, classifiers, status):
     print(f"pictures:  {pictures}")
     path = out / "winner.skops"
     if not better:
-        earlier = f"; {path} is that of an earlier run" if path.exists() else ""
+        earlier = f"; {path} is from an earlier run" if path.exists() else ""
         print(f"saved:     no winner{earlier}\n")
         return
     status.show(f"learning {best.extractor} + {best.classifier} from all clips")
@@ -358,7 +357,7 @@ def _finish(args, sounds, labels, rows, extractors, classifiers, status):
 
 
 def _example(args, sounds):
-    """Return a file for the winner to try; for the demo, write a note that it has not heard."""
+    """Return a file to try the winner on; for the demo, write a note that it was not trained on."""
     if not args.demo:
         return str(sounds.data[0])
     import soundfile

@@ -1,4 +1,4 @@
-"""What both extreme learning machines share: the hidden layer, and rows taken in blocks."""
+"""Common base of the extreme learning machines: hidden layer, sums over blocks of rows."""
 
 import numpy as np
 from scipy.sparse import issparse
@@ -18,7 +18,7 @@ from .._engine.saved_folder import Saveable
 from ..utils.validation import check_choice, check_number
 from .closed_form import add_rows, left_out, solve_rows, solve_sums
 
-# in place, since a block of hidden values may be large
+# computed in place, since a block of hidden values may be large
 ACTIVATIONS = {
     "relu": lambda z: np.maximum(z, 0.0, out=z),
     "tanh": lambda z: np.tanh(z, out=z),
@@ -26,22 +26,22 @@ ACTIVATIONS = {
     "sine": lambda z: np.sin(z, out=z),
 }
 FLOATS = [np.float64, np.float32]
-ROWS_TO_CALIBRATE = 2000  # of one call; with so many the temperature is known to a few percent
+ROWS_TO_CALIBRATE = 2000  # at most, per call; they give the temperature to a few percent
 
 
 class BaseELM(Saveable, BaseEstimator):
-    """What both machines share; a subclass checks y and turns it into target columns.
+    """Base of both machines; a subclass checks y and turns it into target columns.
 
-    All that is kept of the rows is ``sums_``, square and in float64: see `closed_form`.
+    Of the rows only ``sums_`` is stored, a square matrix in float64: see `closed_form`.
     """
 
     def fit(self, X, y, sample_weight=None):
-        """Draw the hidden layer and solve for the output weights.
+        """Initialise the hidden layer and solve for the output weights.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features, taken as float64 or float32.
+            Features, used as float64 or float32.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels of any kind, at least two; for several labels per sample a column of 0 and
             1 for each; or the regressor's targets.
@@ -51,7 +51,7 @@ class BaseELM(Saveable, BaseEstimator):
         Returns
         -------
         self : object
-            The fitted machine. What an earlier fit learnt is forgotten.
+            The fitted machine; nothing of an earlier fit remains.
 
         Raises
         ------
@@ -91,16 +91,17 @@ class BaseELM(Saveable, BaseEstimator):
             raise ValueError(f"intercept_={self.intercept_!r} does not fit coef_")
 
     def _update(self, X, y, weight, first, layer=None):
-        """Draw the hidden layer if these are the first rows, add them to the sums, solve.
+        """Initialise the hidden layer if these are the first rows, add them to the sums, solve.
 
         Returns
         -------
         leverage : callable
-            Of numbers of rows and their hidden values: how much each output weighs its own target.
+            Function of row numbers and hidden values that gives the leverages, that is, the
+            derivative of each output by its own target.
         """
         if first:
-            drawn = layer or draw_layer(self.random_state, X.shape[1], self.n_hidden)
-            self.hidden_intercept_, self.hidden_coef_ = drawn
+            layer = layer or random_layer(self.random_state, X.shape[1], self.n_hidden)
+            self.hidden_intercept_, self.hidden_coef_ = layer
             self._squares = bool(self.alpha > 0)
         elif self._squares != (self.alpha > 0):
             raise ValueError(
@@ -136,8 +137,8 @@ class BaseELM(Saveable, BaseEstimator):
         return leverage
 
     def _hidden(self, X, out=None):
-        """Hidden values, (n_samples, n_hidden); where there is room for them, in there."""
-        z = np.matmul(X, self.hidden_coef_, out=out)  # in float64, since the weights are
+        """Hidden values (n_samples, n_hidden), written into ``out`` if that is given."""
+        z = np.matmul(X, self.hidden_coef_, out=out)  # in float64, as the weights are
         z += self.hidden_intercept_
         if not callable(self.activation):
             return ACTIVATIONS[self.activation](z)
@@ -147,7 +148,7 @@ class BaseELM(Saveable, BaseEstimator):
         return z
 
     def _blocks(self, X):
-        """Slices of so many rows that their hidden values take no more room than the sums."""
+        """Slices of rows whose hidden values take no more memory than the sums."""
         return gen_batches(len(X), max(256, self.hidden_intercept_.size))
 
     def _rows(self, X, y, sample_weight):
@@ -156,10 +157,10 @@ class BaseELM(Saveable, BaseEstimator):
         targets = self._targets(y)
         A = np.empty((len(targets), 1 + n_hidden + targets.shape[1]))
         A[:, 0] = 1.0
-        room = A[:, 1 : n_hidden + 1]
-        hidden = self._hidden(X, room)
-        if hidden is not room:
-            room[:] = hidden
+        columns = A[:, 1 : n_hidden + 1]
+        hidden = self._hidden(X, columns)
+        if hidden is not columns:
+            columns[:] = hidden
         A[:, n_hidden + 1 :] = targets
         if sample_weight is not None:
             A *= np.sqrt(sample_weight[:, None])
@@ -167,7 +168,7 @@ class BaseELM(Saveable, BaseEstimator):
 
     def _add(self, X, y, weight, first):
         """Sums over the rows seen earlier and these."""
-        sums = None if first else self.sums_.copy(order="F")  # whole even if a block fails
+        sums = None if first else self.sums_.copy(order="F")  # so a failure leaves `sums_` intact
         for rows in self._blocks(X):
             A = self._rows(X[rows], y[rows], None if weight is None else weight[rows])
             if sums is None:
@@ -181,9 +182,9 @@ class BaseELM(Saveable, BaseEstimator):
         return _finite(sums)
 
     def _left_out(self, X, y, sample_weight, of_class, leverage):
-        """Yield outputs as if each row had not been learnt from, targets and weights.
+        """Yield leave-one-out outputs, targets and weights.
 
-        Of a row that counts several times one time is left out, as if it stood there so often.
+        A row of weight n counts as n equal rows, of which one is left out.
         """
         chosen = np.arange(len(X))
         if len(X) > ROWS_TO_CALIBRATE:
@@ -208,22 +209,22 @@ class BaseELM(Saveable, BaseEstimator):
         return hidden @ self.coef_.T + self.intercept_
 
 
-def draw_layer(random_state, n_features, n_hidden):
-    """Draw a hidden layer.
+def random_layer(random_state, n_features, n_hidden):
+    """Initialise a hidden layer.
 
     Parameters
     ----------
     random_state : int, RandomState or None
-        None draws afresh.
+        None: another layer each time.
     n_features, n_hidden : int
         Its size.
 
     Returns
     -------
     intercept, coef : ndarray of shape (n_hidden,) and (n_features, n_hidden), float64
-        From N(0, 1), in this order.
+        From N(0, 1), generated in this order.
     """
-    # None would be numpy's global generator, which is not ours to move
+    # `check_random_state(None)` would be numpy's global generator, which must not be advanced
     rng = np.random.RandomState() if random_state is None else check_random_state(random_state)
     return rng.normal(size=n_hidden), rng.normal(size=(n_features, n_hidden))
 
@@ -261,7 +262,7 @@ def check_labels(y):
 
 
 def check_classes(y, known, classes):
-    """Raise unless labels are among the known classes, and these are those that were passed."""
+    """Raise unless all labels are known classes, and ``classes``, if given, are the known ones."""
     if len(known) < 2:
         raise ValueError(f"there is only 1 class, {known[0]}; at least 2 are needed")
     if classes is not None and not np.array_equal(known, np.unique(classes)):

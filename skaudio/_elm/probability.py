@@ -1,9 +1,9 @@
-"""From scores of classes to probabilities: a temperature, learnt on scores that were held out."""
+"""From class scores to probabilities: a temperature, found on held-out scores."""
 
 import numpy as np
 from scipy.special import expit, logsumexp, softmax
 
-# inverse temperatures that are tried; between them the loss is close to a parabola
+# inverse temperatures to try; between neighbours the loss is close to a parabola
 _STEP = 0.25
 _INVERSE = np.exp(np.arange(-6, 8, _STEP))
 
@@ -21,14 +21,14 @@ def probabilities(scores, temperature, multilabel=False):
     scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
         As of ``decision_function``.
     temperature : float
-        More than 0; large values make all classes alike.
+        More than 0; the larger, the more alike the probabilities of all classes.
     multilabel : bool, default=False
-        Whether each column is a question of its own.
+        Whether each column is a binary problem of its own.
 
     Returns
     -------
     probabilities : ndarray of shape (n_samples, n_classes)
-        Rows sum to 1, unless the columns are questions of their own.
+        Rows sum to 1, unless ``multilabel``.
     """
     scores = scores / temperature
     if multilabel:
@@ -39,12 +39,12 @@ def probabilities(scores, temperature, multilabel=False):
 
 
 def loss_sums(scores, truth, weight=None):
-    """Sums from which `best_temperature` follows; those of several sets of rows can be added.
+    """Sums that determine `best_temperature`; those of several sets of rows can be added.
 
     Parameters
     ----------
     scores : ndarray of shape (n_samples, n_classes)
-        Of samples that were held out; -inf for a class that was not learnt.
+        Of held-out samples; -inf for a class that was not in the training part.
     truth : ndarray of shape (n_samples,), int
         Column of the true class.
     weight : ndarray of shape (n_samples,), default=None
@@ -53,12 +53,12 @@ def loss_sums(scores, truth, weight=None):
     Returns
     -------
     sums : ndarray of shape (n_sums,)
-        Weighted sums: the log of the softmax's denominator for each temperature, the score of
-        the true class, the mean score, and the weights.
+        Weighted sums of the log of the softmax's denominator at each temperature, of the score
+        of the true class, of the mean score, and of the weights themselves.
     """
     weight = np.ones(len(scores)) if weight is None else weight
     true = scores[np.arange(len(scores)), truth]
-    rows = np.isfinite(true) & (weight > 0)  # of a class that was not learnt nothing can be said
+    rows = np.isfinite(true) & (weight > 0)  # without those of classes that were not learnt
     scores, true, weight = scores[rows], true[rows], weight[rows]
     mean = np.mean(scores, axis=1, where=np.isfinite(scores)) if len(scores) else true
     log = [weight @ logsumexp(beta * scores, axis=1) for beta in _INVERSE]
@@ -68,20 +68,20 @@ def loss_sums(scores, truth, weight=None):
 def best_temperature(sums, n_classes):
     """Temperature of the lowest log loss.
 
-    As in Platt's method, the true class is not given all of the probability but (n + 1) / (n + k)
-    of it, so that the temperature stays above zero where no sample is wrong.
+    As in Platt's method, the target probability of the true class is not 1 but (n + 1) / (n + k),
+    so that the temperature stays above zero if every sample is classified correctly.
 
     Parameters
     ----------
     sums : ndarray of shape (n_sums,)
         From `loss_sums`.
     n_classes : int
-        k above.
+        The number k of classes.
 
     Returns
     -------
     temperature : float
-        1.0 where there were no samples.
+        1.0 if there were no samples.
     """
     *log, true, mean, n = sums
     if n <= 0:

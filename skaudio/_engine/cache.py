@@ -1,4 +1,4 @@
-"""Features kept on disk, clip by clip, so that none is computed twice."""
+"""Features cached on disk, clip by clip, so that none is computed twice."""
 
 import os
 import re
@@ -20,21 +20,21 @@ from .digest import clip_digest, clip_mark, state_digest
 
 __all__ = ["CachedRows", "FeatureCache", "rows_of"]
 
-_HEADER = struct.Struct("<8s32sQQI")  # mark, clip, samples of the clip, columns, checksum
+_HEADER = struct.Struct("<8s32sQQI")  # mark, digest, samples of the clip, columns, checksum
 _MARK = b"skaudio1"
-_TICK = 20_000_000  # ns; file systems take their time stamps from a clock of some ms
-_DIGEST = re.compile("[0-9a-f]{32}")  # folders of extractors, and the rows in them
-_UNFINISHED = re.compile(_DIGEST.pattern + r"\.\d+\.\d+")  # rows of processes that write, or died
+_TICK = 20_000_000  # ns; the time stamps of file systems have a resolution of some ms
+_DIGEST = re.compile("[0-9a-f]{32}")  # names of folders (extractors), and of the rows in them
+_UNFINISHED = re.compile(_DIGEST.pattern + r"\.\d+\.\d+")  # rows being written, or left behind
 
 
 class FeatureCache:
-    """The features that extractors with this ``memory`` keep on disk.
+    """The features that extractors with this ``memory`` have cached on disk.
 
-    A row is kept for each clip, under a digest of the extractor (its class, the parameters
-    that decide about features, what it learnt, the version of skaudio) and a digest of the
-    clip's content, whatever its file is called. Where a parameter cannot be told from another,
-    as a lambda, nothing is kept and a warning says so. Rows come one file each and are put in place
-    in one step, so processes may share a cache; a damaged file is as good as none.
+    There is one row for each clip, under a digest of the extractor (its class, its identity
+    parameters, what it learnt, the version of skaudio) and a digest of the clip's content,
+    whatever its file is called. If the content of a parameter cannot be identified, as that of
+    a lambda, nothing is cached and a warning says so. Each row is a file of its own that is
+    written in one step, so processes may share a cache; a damaged row is computed again.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class FeatureCache:
     Attributes
     ----------
     folder : Path or None
-        Where the features are. None: memory is ``joblib.Memory(None)``, which keeps nothing.
+        Where the features are. None: memory is ``joblib.Memory(None)``, which stores nothing.
 
     Examples
     --------
@@ -74,18 +74,18 @@ class FeatureCache:
         """Bytes on disk."""
         total = 0
         for row in self._rows():
-            with suppress(FileNotFoundError):  # another process deletes rows meanwhile
+            with suppress(FileNotFoundError):  # another process has just deleted this row
                 total += row.stat(follow_symlinks=False).st_size
         return total
 
     def clear(self):
-        """Delete all rows, and what processes that died have left of some; nothing else."""
+        """Delete all rows, and unfinished ones that killed processes left; nothing else."""
         for row in (*self._rows(), *self._rows(_UNFINISHED)):
             with suppress(OSError):
                 os.unlink(row.path)
         for folder in (*self._folders(), self.folder):
             if folder is not None:
-                with suppress(OSError):  # other files are in there
+                with suppress(OSError):  # it holds other files as well
                     os.rmdir(folder)
 
     def _rows(self, name=_DIGEST):
@@ -100,14 +100,14 @@ class FeatureCache:
 
 
 def _entries(folder):
-    """What is in a folder; nothing if it is not there."""
+    """Entries of a folder; none if it does not exist."""
     with suppress(OSError), os.scandir(folder) as entries:
         return list(entries)
     return []
 
 
 def _folder(memory):
-    """Folder of the rows; TypeError for what is no memory."""
+    """Folder of the rows; TypeError for anything that cannot be a ``memory``."""
     if isinstance(memory, str | os.PathLike):
         return Path(memory) / "skaudio"
     if not hasattr(memory, "store_backend"):
@@ -117,7 +117,7 @@ def _folder(memory):
 
 
 class _Recent:
-    """The rows that were read last: a search asks for the same ones again and again."""
+    """The rows that were read last, in memory: a grid search reads the same ones repeatedly."""
 
     def __init__(self, most_bytes):
         self._most, self._bytes, self._rows = most_bytes, 0, OrderedDict()
@@ -131,7 +131,7 @@ class _Recent:
             return self._rows.get(key)
 
     def put(self, key, row):
-        """Remember a row, and forget the oldest ones for it."""
+        """Add a row, and remove those that were used longest ago if there are too many bytes."""
         with self._lock:
             if row is None or key in self._rows:
                 return
@@ -172,21 +172,21 @@ class CachedRows:
         i : int
             Position of a clip.
         identity : object
-            What its content is known by; None if it cannot be read.
+            What identifies its content; None if it cannot be read.
         row : (ndarray of shape (n_features,), int) or None
-            Its features and its length in samples, if they are kept.
+            Its features and its length in samples, if they are cached.
         """
         for i in range(len(clips)):
             identity = _identity(clips, i)
             row = identity and self._read(identity[1])
-            yield i, identity if row else _steady(identity, clips, i), row
+            yield i, identity if row else _stable(identity, clips, i), row
 
     def _read(self, digest):
         path = os.path.join(self.folder, digest)
         try:
             found = os.stat(path)
             if not stat.S_ISREG(found.st_mode):
-                return None  # to open a pipe would wait for someone to write into it
+                return None  # opening a pipe would wait for someone to write into it
             key = (path, found.st_ino, found.st_size, found.st_mtime_ns)
             row = _recent.get(key)
             if row is None:
@@ -207,8 +207,8 @@ class CachedRows:
             return None
         return np.frombuffer(values, "<f4"), n_samples
 
-    def keep(self, clips, i, identity, values, n_samples):
-        """Keep a row; a full or locked disk is told once and does no further harm.
+    def store(self, clips, i, identity, values, n_samples):
+        """Write a row; where that fails, warn once and write no more.
 
         Parameters
         ----------
@@ -217,8 +217,8 @@ class CachedRows:
         i : int
             Position of the clip.
         identity : object
-            Of the clip before it was decoded. If it is another one by now, nobody knows which
-            content was decoded, and nothing is kept.
+            What identified the clip before it was decoded. If that has changed meanwhile, it is
+            not known which content was decoded, and nothing is stored.
         values : ndarray of shape (n_features,), float32
             The features.
         n_samples : int
@@ -240,11 +240,11 @@ class CachedRows:
                 unfinished.unlink(missing_ok=True)
                 raise
         except IsADirectoryError:
-            return  # someone else's, in the place of this one row
+            return  # a folder has the name of this row; others can still be written
         except OSError as error:
             self._warned = True
             warnings.warn(
-                f"features are not kept: {error}; make room or pass another memory", stacklevel=2
+                f"features are not cached: {error}; make room or pass another memory", stacklevel=2
             )
 
 
@@ -258,12 +258,12 @@ def rows_of(extractor, width, leave_out):
     width : int
         Columns.
     leave_out : set of str
-        Names of parameters that decide about no feature.
+        Names of parameters that change no feature.
 
     Returns
     -------
     rows : CachedRows or None
-        None: it has no cache, or cannot be told from another one, which a warning says.
+        None: it has no cache, or cannot be identified by its content, which a warning says.
     """
     folder = None if extractor.memory is None else FeatureCache(extractor.memory).folder
     if folder is None:
@@ -275,12 +275,12 @@ def rows_of(extractor, width, leave_out):
         return None
 
 
-def _steady(identity, clips, i):
-    """Identity that a change from now on will show in; None if the file changes all the time."""
+def _stable(identity, clips, i):
+    """Identity that any later change of the file will alter; None if it keeps changing."""
     for wait in (_TICK, 0):
         if identity is None or identity[0] is None:
             return identity
-        # within one tick a file may be replaced twice, and be the old one to all appearances
+        # a change within the same tick as the last one might leave the time stamp as it is
         if not 0 <= time.time_ns() - identity[0][-1] < _TICK:
             return identity
         time.sleep(wait / 1e9)
@@ -289,8 +289,8 @@ def _steady(identity, clips, i):
 
 
 def _identity(clips, i):
-    """What the content of a clip is known by: its file's mark and a digest; None if unreadable."""
+    """What identifies the content of a clip: its file's mark and a digest; None if unreadable."""
     try:
         return clip_mark(clips, i), clip_digest(clips, i)
     except (OSError, ClipError):
-        return None  # whoever reads the clip next says what is wrong with it
+        return None  # decoding the clip will raise the clear error

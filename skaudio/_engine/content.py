@@ -1,4 +1,4 @@
-"""Parameters as text that is the same for the same content, and for no other."""
+"""Text that identifies the content of parameters: equal exactly where their content is equal."""
 
 import copyreg
 import hashlib
@@ -13,45 +13,45 @@ import numpy as np
 __all__ = ["Unidentifiable", "content", "described"]
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), type(...), range)
-_PLACES = ("numpy", "scipy.special._ufuncs", "torch")  # of functions that name no module
+_MODULES = ("numpy", "scipy.special._ufuncs", "torch")  # with functions that name no module
 _INSTALLED = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "purelib", "platlib"))
 
 
 class Unidentifiable(ValueError):
-    """A parameter that cannot be told from another by its content, such as a lambda."""
+    """A parameter, such as a lambda, whose content cannot be identified."""
 
 
 def described(estimator, leave_out=frozenset()):
-    """Class of an estimator and the parameters that decide about its output.
+    """Class of an estimator and the parameters that determine its output.
 
     Parameters
     ----------
     estimator : estimator
         Its nested estimators are described as well.
     leave_out : set of str
-        Names of parameters that do not count, nested ones (``step__name``) included. A
-        ``batch_size`` counts where it is none of an extractor.
+        Names of parameters that are left out, nested ones (``step__name``) included. A
+        ``batch_size`` is left out of extractors only.
 
     Returns
     -------
     described : list
-        Of text, always the same for equal parameters, and for no others.
+        Of text, equal if and only if the parameters are.
 
     Raises
     ------
     Unidentifiable
-        If a parameter, or the class, has no content to be known by.
+        If a parameter, or the class, has no content that identifies it.
     """
     described, params = [_class_name(type(estimator))], estimator.get_params()
     nested = {id(value) for value in params.values() if _is_estimator(value)}
     for name, value in sorted(params.items()):
         owner, _, last = name.rpartition("__")
         owner = params[owner] if owner else estimator
-        # the batch size of another estimator than an extractor may decide about what it learns
+        # other estimators than extractors may learn something else with another batch size
         counts = last == "batch_size" and not hasattr(owner, "transform_frames")
         if not counts and (name in leave_out or last in leave_out):
             continue
-        if last == "steps" and hasattr(owner, "named_steps"):  # a pipeline's come one by one
+        if last == "steps" and hasattr(owner, "named_steps"):  # its steps are parameters as well
             value = [step for step, _ in value]
         try:
             described.append((name, content(value, leave_out, nested)))
@@ -70,23 +70,23 @@ def content(value, leave_out=frozenset(), nested=frozenset()):
     Parameters
     ----------
     value : object
-        Numbers, text, arrays, containers, functions and classes that can be imported, and
-        objects that can be pickled, of all of these.
+        Numbers, text, arrays, functions and classes that can be imported, containers of these,
+        and objects that can be pickled.
     leave_out : set of str
         As for `described`.
     nested : set of int or None
-        Identities of estimators whose class is enough, as their parameters come on their own.
-        None: estimators are told apart by what they have learnt, too.
+        The `id` of estimators of which only the class is taken, since their parameters are
+        described separately. None: estimators are identified by what they have learnt, too.
 
     Returns
     -------
     text : str
-        Always the same for equal content; that of plain values is their ``repr``.
+        The same for equal content; of plain values it is their ``repr``.
 
     Raises
     ------
     Unidentifiable
-        If there is none; the message tells what the value is and what to do.
+        If the content cannot be identified; the message says what the value is and what to do.
     """
     kind = type(value)
     if kind in _PLAIN or isinstance(value, np.dtype | PurePath):
@@ -130,7 +130,7 @@ def _array(array):
 
 
 def _survives_clone(estimator):
-    """Whether a clone keeps what an estimator has learnt, as one of FrozenEstimator does."""
+    """Whether a clone has what the estimator has learnt, as that of a FrozenEstimator has."""
     from sklearn.base import BaseEstimator
 
     own = getattr(type(estimator), "__sklearn_clone__", None)
@@ -138,23 +138,23 @@ def _survives_clone(estimator):
 
 
 def _reduced(value):
-    """Text for an object: what a pickle of it would hold."""
+    """Text for an object: that of what a pickle of it would hold."""
     try:
         reduce = copyreg.dispatch_table.get(type(value))
         parts = reduce(value) if reduce else value.__reduce_ex__(4)
-    except Exception:  # whatever the object raises, there is nothing to be had of it
+    except Exception:  # whatever the object raises, it cannot be pickled
         parts = None
     if isinstance(parts, str):
-        return _function_name(value)  # or another object with a name
+        return _function_name(value)  # pickled by name, as functions and singletons are
     if parts is None or type(value) is object:
         raise _nothing_to_go_by(f"is a {type(value).__name__}, an object without content")
-    # iterators are those of lists and dicts
+    # the iterators run over the items of lists and dicts
     parts = [list(part) if hasattr(part, "__next__") else part for part in parts]
     return content(parts, nested=None)
 
 
 def _nothing_to_go_by(what, instead="a function that can be imported by name"):
-    return Unidentifiable(f"{what}, which cannot be told from another; pass {instead}")
+    return Unidentifiable(f"{what}, which cannot be identified by its content; pass {instead}")
 
 
 def _function_name(function):
@@ -163,14 +163,14 @@ def _function_name(function):
     name = function.__qualname__ if python else getattr(function, "__name__", "")
     if "<lambda>" in name:
         raise _nothing_to_go_by("is a lambda")
-    for module in (getattr(function, "__module__", None), *_PLACES):
+    for module in (getattr(function, "__module__", None), *_MODULES):
         if _found(module, name) is function:
             return f"{module}.{name}#{_code(function)}"
     raise _nothing_to_go_by(f"is {name or type(function).__name__}, defined on the spot")
 
 
 def _class_name(cls):
-    """Name of a class of skaudio or scikit-learn; module, name and code of another one."""
+    """Name of a class of skaudio or scikit-learn; module, name and code of any other class."""
     ours = [_library(base) for base in cls.__mro__]
     if ours[0]:
         return cls.__name__
@@ -193,7 +193,7 @@ def _found(module, name):
 
 
 def _class_code(cls, seen=()):
-    """What the functions of a class do, and its plain attributes."""
+    """Code of the functions of a class, and its plain attributes, as text."""
     parts, seen = [cls.__qualname__], (*seen, cls)
     for name, value in sorted(vars(cls).items()):
         if isinstance(value, staticmethod | classmethod):
@@ -208,7 +208,7 @@ def _class_code(cls, seen=()):
 
 
 def _code(function, seen=()):
-    """Digest of what a function does; nothing for one that is not written in Python."""
+    """Digest of the code of a function; empty if it is not written in Python."""
     function = function if _has_code(function) else getattr(function, "__wrapped__", None)
     if not _has_code(function) or function in seen:
         return ""
@@ -226,7 +226,7 @@ def _code(function, seen=()):
 
 
 def _globals(function):
-    """What a function finds in its module: others may be edited there. Not in installed ones."""
+    """Global values that a function uses, which an edit may change; none in installed modules."""
     if _installed(function):
         return []
     names = sorted(_names(function.__code__) & function.__globals__.keys())
@@ -240,9 +240,9 @@ def _names(code):
 
 
 def _installed(value):
-    """Whether a version tells what a function or class is: its code is not edited here."""
+    """Whether a function or class belongs to an installed library, whose code is not edited."""
     if value.__module__ and value.__module__.startswith("skaudio."):
-        return True  # also where it is a checkout
+        return True  # also in a checkout of this library
     file = getattr(sys.modules.get(value.__module__), "__file__", None)
     return file is not None and file.startswith(_INSTALLED)
 

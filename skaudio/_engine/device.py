@@ -4,8 +4,9 @@ import torch
 
 __all__ = ["resolve_device"]
 
-# Once an array of almost 32 MB was freed, glibc's malloc keeps the memory of smaller ones for the
-# next (mallopt(3), M_MMAP_THRESHOLD); else it fetches each map anew, a fifth of a training step.
+# After an array of almost 32 MB has been freed, glibc's malloc reuses the memory of smaller arrays
+# instead of returning it to the system (mallopt(3), M_MMAP_THRESHOLD). Fetching each map anew
+# would take a fifth of a training step.
 torch.empty(31 << 18)
 
 
@@ -15,9 +16,9 @@ def resolve_device(device, worker=0):
     Parameters
     ----------
     device : str
-        "auto" (a GPU if there is one, else the processor) or a name torch knows.
+        "auto" (a GPU if there is one, else the CPU) or a name torch knows.
     worker : int
-        Number of the shard of work: with "auto", shards go round the visible GPUs.
+        Number of the shard of work: with "auto", shards take the visible GPUs in turn.
 
     Returns
     -------
@@ -27,7 +28,7 @@ def resolve_device(device, worker=0):
     Raises
     ------
     ValueError
-        If torch does not know the device, or it is not there.
+        If torch does not know the device, or the machine does not have it.
     """
     if device == "auto":
         count = torch.cuda.device_count()

@@ -1,4 +1,4 @@
-"""Digests: short names for the content of clips and for all that decides about a feature."""
+"""Digests of the content of clips, and of everything in an extractor that changes a feature."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from .content import Unidentifiable, content, described
 
 __all__ = ["DECIDES_NOTHING", "clip_digest", "clip_mark", "file_digest", "state_digest"]
 
-# attributes that tell of a fit, and decide about no feature
+# fitted attributes that report on a fit and change no feature
 DECIDES_NOTHING = {
     "_parent_callback_ctx",
     "feature_names_in_",
@@ -26,7 +26,7 @@ DECIDES_NOTHING = {
     "perplexity_",
     "task_weights_",
 }
-_SETTLED = 2_000_000_000  # ns after which a further change of a file shows in its time stamps
+_SAFE_AGE = 2_000_000_000  # ns; any change of a file this old alters its time stamps
 _MOST_KNOWN = 1 << 17
 _known_files = {}
 
@@ -34,7 +34,7 @@ _known_files = {}
 def file_digest(path):
     """Digest of a file's content.
 
-    It is remembered for as long as the file's time stamps and size stay as they are.
+    It is cached in memory for as long as the file's time stamps and size are the same.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def file_digest(path):
     if digest is None:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
-        # a file that was written a moment ago may change again within one tick of its clock
-        if time.time_ns() - max(mark[-2:]) > _SETTLED:
+        # a file written a moment ago could change again without a change of its time stamps
+        if time.time_ns() - max(mark[-2:]) > _SAFE_AGE:
             if len(_known_files) >= _MOST_KNOWN:
                 _known_files.clear()
             _known_files[mark] = digest
@@ -70,7 +70,7 @@ def _file_mark(path):
 
 
 def clip_mark(clips, i):
-    """What tells, beside the content, that the file of a clip is the one of before.
+    """What identifies the file of a clip, without reading its content.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def clip_mark(clips, i):
     Returns
     -------
     mark : tuple of int or None
-        Place, size and time stamps of its file. None: it comes from no file.
+        Device, inode, size and time stamps of its file. None: the clip is not a file.
 
     Raises
     ------
@@ -113,13 +113,13 @@ def clip_digest(clips, i):
     OSError
         If a file cannot be read.
     ClipError
-        If an array is no clip, or there is no such file.
+        If an array is not a clip, or a file does not exist.
     """
     file = clips.file(i)
     if file is None:
         digest = hashlib.sha256(np.ascontiguousarray(clips[i]))
         if clips.sample_rate is None and (rate := clips.length(i)[1]) is not None:
-            digest.update(repr(rate).encode())  # not yet resampled, samples do not tell the sound
+            digest.update(repr(rate).encode())  # not resampled: the sound depends on the rate too
         return digest.hexdigest()[:32]
     if isinstance(file, bytes):
         return hashlib.sha256(file).hexdigest()[:32]
@@ -130,7 +130,7 @@ def clip_digest(clips, i):
 
 
 def state_digest(estimator, leave_out):
-    """Digest of a fitted extractor: its class, its parameters and what it drew or learnt.
+    """Digest of a fitted extractor: its class, its parameters and its fitted attributes.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def state_digest(estimator, leave_out):
     Raises
     ------
     Unidentifiable
-        If a parameter or an attribute has no content to be known by.
+        If a parameter or an attribute has no content that identifies it.
     """
     parts = [__version__, described(estimator, leave_out)]
     nested = ((n, v) for n, v in estimator.get_params().items() if hasattr(v, "get_params"))

@@ -18,12 +18,12 @@ from .forward import TooLong
 
 __all__ = ["Run", "extract", "moments"]
 
-_SHARDS_PER_JOB = 4  # smaller shards even out the load and let the progress bar move
+_SHARDS_PER_JOB = 4  # small shards balance the load and let the progress bar move
 
 
 @dataclass(frozen=True)
 class Run:
-    """How to run a forward pass: the parameters that change no feature.
+    """How to run a forward pass: the running parameters, which change no feature.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ class Run:
     device : str
         Where to compute.
     n_jobs : int or None
-        Processes.
+        Number of processes.
     verbose : int
-        1: a progress bar.
+        1 shows a progress bar.
     on_error : {"raise", "skip"}
         What to do about unusable clips.
     """
@@ -46,12 +46,12 @@ class Run:
     on_error: str
 
     def new_failures(self):
-        """List that takes the errors of unusable clips, or None if they are to be raised."""
+        """List for the errors of unusable clips, or None if they are to be raised."""
         return [] if self.on_error == "skip" else None
 
 
 class Part(NamedTuple):
-    """Results of one batch, and what failed since the last one.
+    """Results of one batch, and the clips that failed since the last one.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Part(NamedTuple):
     lengths : sequence of int
         Samples of each clip.
     failures : sequence of ClipError
-        Clips left out.
+        Errors of the clips left out.
     """
 
     index: list
@@ -71,7 +71,7 @@ class Part(NamedTuple):
     failures: list
 
 
-def extract(forward, clips, run, kept=None):
+def extract(forward, clips, run, cached=None):
     """Features of all clips.
 
     Parameters
@@ -82,16 +82,16 @@ def extract(forward, clips, run, kept=None):
         The clips.
     run : Run
         How to run.
-    kept : CachedRows or None
-        Features worked out earlier, and the place for those worked out now.
+    cached : CachedRows or None
+        Where features are looked up, and new ones stored. None: there is no cache.
 
     Returns
     -------
     features : ndarray of shape (n_clips, n_features), float32
-        Or, if the forward pass does not pool, a list of arrays of shape (n_frames_i, n_channels).
-        A skipped clip has NaN, or no frame.
+        If the forward pass does not pool, a list of arrays of shape (n_frames_i, n_channels).
+        A skipped clip has a row of NaN, or no frames.
     """
-    if len(clips) == 1 and forward.pooling and kept is None and not run.verbose:
+    if len(clips) == 1 and forward.pooling and cached is None and not run.verbose:
         features = _alone(forward, clips, run)
         if features is not None:
             return features
@@ -102,9 +102,11 @@ def extract(forward, clips, run, kept=None):
     failures, short, skipped = [], {}, np.ones(len(clips), dtype=bool)
     with _progress_bar(len(clips), run.verbose) as bar:
         samples = 0
-        for part in (
-            _parts(forward, clips, run) if kept is None else _with(kept, forward, clips, run)
-        ):
+        if cached is None:
+            parts = _parts(forward, clips, run)
+        else:
+            parts = _cached_parts(cached, forward, clips, run)
+        for part in parts:
             for i, values, length in zip(part.index, part.values, part.lengths, strict=True):
                 features[i], skipped[i] = values, False
                 samples += length
@@ -122,9 +124,9 @@ def extract(forward, clips, run, kept=None):
 
 
 def _alone(forward, clips, run):
-    """Features (1, D) of one clip, for which somebody may be waiting, by the shortest way.
+    """Features (1, D) of a single clip, with as little overhead as possible.
 
-    None if there is anything to be told of it; the way of many clips does that.
+    None if there is anything to warn about or to raise: the general code path does that.
     """
     with suppress(ClipError, TooLong, torch.OutOfMemoryError):
         wave, device = clips[0], resolve_device(run.device)
@@ -139,10 +141,10 @@ def _alone(forward, clips, run):
     return None
 
 
-def _with(kept, forward, clips, run):
-    """Parts of the result: the rows that are kept first, then the others, kept from now on."""
+def _cached_parts(cached, forward, clips, run):
+    """Parts of the result: first the cached rows, then the others, which are cached from now on."""
     missing, identities, found = [], [], Part([], [], [], [])
-    for i, identity, row in kept.find(clips):
+    for i, identity, row in cached.find(clips):
         if row is None:
             missing.append(i)
             identities.append(identity)
@@ -156,26 +158,25 @@ def _with(kept, forward, clips, run):
     remaining = clips.take(missing)
     for part in _parts(forward, remaining, run):
         for i, values, length in zip(part.index, part.values, part.lengths, strict=True):
-            kept.keep(remaining, i, identities[i], values, length)
+            cached.store(remaining, i, identities[i], values, length)
         yield part._replace(index=[missing[i] for i in part.index])
 
 
 def _parts(forward, clips, run):
-    """Parts of the result as they come, from this process or from joblib's."""
+    """Parts of the result as they become available, from this process or from joblib's."""
     n_jobs = 1 if len(clips) == 1 else min(joblib.effective_n_jobs(run.n_jobs), len(clips))
     if n_jobs == 1:
         yield from _run_shard(forward, clips, run)
         return
     if forward.at[0].type != "cpu":
-        forward = copy.deepcopy(forward).to(
-            torch.device("cpu")
-        )  # each worker has a device of its own
+        # each worker moves its copy to a device of its own
+        forward = copy.deepcopy(forward).to(torch.device("cpu"))
     shards = np.array_split(np.arange(len(clips)), min(len(clips), n_jobs * _SHARDS_PER_JOB))
     jobs = (
-        joblib.delayed(_run_shard_there)(forward, clips.take(shard), run, number)
+        joblib.delayed(_run_shard_in_worker)(forward, clips.take(shard), run, number)
         for number, shard in enumerate(shards)
     )
-    # those of multiprocessing and Ray hand nothing out before the end
+    # with multiprocessing and Ray, results come only when all are there
     backend, _ = joblib.parallel.get_active_backend()
     return_as = "generator" if backend.supports_return_generator else "list"
     results = joblib.Parallel(n_jobs=run.n_jobs, return_as=return_as)(jobs)
@@ -184,7 +185,7 @@ def _parts(forward, clips, run):
             yield part._replace(index=[shard[i] for i in part.index])
 
 
-def _run_shard_there(forward, clips, run, number):
+def _run_shard_in_worker(forward, clips, run, number):
     return list(_run_shard(forward, clips, run, number))
 
 
@@ -215,15 +216,15 @@ def _run_shard(forward, clips, run, number=0):
 
 
 def _run_batch(forward, batch, max_samples, device):
-    """Values of each clip of a batch; None if the GPU has no memory for so many at once."""
+    """Values of each clip of a batch; None if the device has too little memory for the batch."""
     with suppress(torch.OutOfMemoryError):
         values = forward(batch.wave.to(device), batch.lengths, max_samples)
         if forward.pooling:
             return [*values.cpu().numpy()]
         frames, n_frames = values[0].cpu().numpy(), values[1].tolist()
-        # copies: views would keep whole batches, padding included, alive
+        # copies, since a view would hold on to its whole batch, padding included
         return [clip[:, :n].T.copy() for clip, n in zip(frames, n_frames, strict=True)]
-    # from here on the failed attempt holds no tensor
+    # after the `with`, the failed attempt no longer holds any tensor
     if len(batch.index) > 1:
         warnings.warn(
             f"{device.type} memory is too small for batches of this size; they are halved, which "
@@ -254,13 +255,13 @@ def _fail(error, failures):
 def _finite(clips, index, values, lengths, failures):
     """Leave out clips whose features overflowed."""
     good = []
-    for place, i in enumerate(index):
-        if np.isfinite(values[place]).all():
-            good.append(place)
+    for row, i in enumerate(index):
+        if np.isfinite(values[row]).all():
+            good.append(row)
         else:
             problem = "has samples so large that its features overflow; scale it down"
             _fail(ClipError(clips.rows[i], clips.name(i), problem), failures)
-    return tuple([some[place] for place in good] for some in (index, values, lengths))
+    return tuple([some[row] for row in good] for some in (index, values, lengths))
 
 
 def _progress_bar(n_clips, verbose):
@@ -295,21 +296,21 @@ def _warn_skipped(failures, n_clips):
 
 
 def moments(forward, clips, run):
-    """Mean and standard deviation of each channel of the front-end over all clips.
+    """Mean and standard deviation of each channel of the front-end, over all clips.
 
     Parameters
     ----------
     forward : ForwardPass
-        Its front-end is run.
+        Only its front-end is run.
     clips : Clips
         The clips.
     run : Run
-        How to run; this pass uses one process.
+        How to run; one process is used, whatever ``n_jobs``.
 
     Returns
     -------
     mean, scale : ndarray of shape (n_channels,)
-        The scale of a channel that never changes is 1.
+        The scale of a constant channel is 1.
 
     Raises
     ------
@@ -317,7 +318,7 @@ def moments(forward, clips, run):
         If no clip is usable.
     """
     device = resolve_device(run.device)
-    # one accumulator for the whole set, each clip a tile of it
+    # the clips are accumulated as if they were tiles of one long clip
     sink, failures = pooling.Accumulator(("mean", "std")), run.new_failures()
     max_samples = forward.max_samples(run.batch_size, device)
     with torch.inference_mode():

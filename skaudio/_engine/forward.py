@@ -11,8 +11,8 @@ from .. import pooling
 
 __all__ = ["ForwardPass", "TooLong", "finest", "windows"]
 
-_BUDGET = 14 << 20  # float32 numbers (56 MB) of one batch in its widest layer
-_GPU_SHARE = 16  # a batch may take this part of a GPU's free memory
+_BUDGET = 14 << 20  # float32 numbers (56 MB) of a batch in its widest layer, on a CPU
+_GPU_BATCHES = 16  # batches that the free memory of a GPU has room for
 
 
 @dataclass
@@ -24,7 +24,7 @@ class ForwardPass:
     frontend, network : Module
         Stages 3 and 4.
     pooling : tuple of str or None
-        Stage 5, resolved. None: frames are wanted.
+        Stage 5, resolved. None: the output is frames, not pooled.
     sample_rate : int
         Of the clips, Hz.
     window : int or None
@@ -32,9 +32,10 @@ class ForwardPass:
     precision : {"float32", "bfloat16"}
         Of the network's arithmetic.
     min_samples : int
-        Shorter clips are padded; one warning tells so.
+        Shorter clips are padded, with one warning.
     at : list of torch.device
-        Where the modules are: one device, in a list that all who share the modules share.
+        Where the modules are: a list of one device, shared by all forward passes that share the
+        modules.
     """
 
     frontend: nn.Module
@@ -54,11 +55,11 @@ class ForwardPass:
 
     @property
     def n_bytes(self):
-        """Memory of its weights and tables."""
+        """Memory of its parameters and buffers."""
         return sum(x.nbytes for x in self._tensors())
 
     def to(self, device):
-        """Move it to a device, and with it those that share its modules."""
+        """Move its modules to a device, also for the forward passes that share them."""
         if self.at[0] != device:
             self.frontend.to(device)
             self.network.to(device)
@@ -71,13 +72,14 @@ class ForwardPass:
             yield from module.buffers()
 
     def max_samples(self, batch_size, device=None):
-        """Samples of a batch: ``batch_size`` seconds, or what the memory of the device allows."""
+        """Most samples of a batch: ``batch_size`` seconds, or what suits the device's memory."""
         if batch_size is not None:
             return max(1, round(batch_size * self.sample_rate))
         numbers = _BUDGET
         if device is not None and device.type == "cuda":
-            numbers = torch.cuda.mem_get_info(device)[0] // 4 // _GPU_SHARE
-        # a sample is decoded, joined to a batch and padded, while the next one is decoded
+            numbers = torch.cuda.mem_get_info(device)[0] // 4 // _GPU_BATCHES
+        # 4: a sample is in memory as decoded, as part of a batch and padded, while the next
+        # batch is being decoded
         return int(numbers / (4 + self.network.floats_per_step / self.frontend.step))
 
     @torch.inference_mode()
@@ -89,13 +91,13 @@ class ForwardPass:
         if self.window and wave.shape[1] > self.window:
             return self._windowed(wave, lengths)
         x, lengths = self.frontend(wave, lengths)
-        # only a clip alone in its batch can be longer than a batch should be
+        # only a batch of a single clip can exceed the maximum
         if wave.shape[1] > max_samples:
             if self.network.halo is not None:
                 return self._long(x, max(1, max_samples // self.frontend.step))
             _check_memory(
                 4 * self.network.floats_per_step * x.shape[-1],
-                "needs {} of memory at once, which is not there; pass window_seconds, where the "
+                "needs {} of memory at once, more than is free; pass window_seconds, where the "
                 "extractor has it, or cut it into AudioFile segments",
             )
         return self._pooled(self._run_network(x, lengths))
@@ -106,7 +108,7 @@ class ForwardPass:
         return _aligned(outputs, self.network.maps)
 
     def _windowed(self, wave, lengths):
-        """Run each clip of a batch in windows, each as if it were a clip; join their frames."""
+        """Run each window of each clip as if it were a clip, and join the frames of a clip."""
         clips = []
         for row, length in zip(wave, lengths.tolist(), strict=True):
             outputs = []
@@ -133,13 +135,13 @@ class ForwardPass:
         return torch.autocast(device.type, torch.bfloat16) if lower else nullcontext()
 
     def _long(self, x, max_steps):
-        """Run one long clip part by part."""
+        """Run one long clip piece by piece."""
         n_steps, maps = x.shape[-1], self.network.maps
         streams = self.pooling and pooling.streams(self.pooling)
         if not streams:
             _check_memory(
                 4 * sum(len(m.channels) * n_steps // m.stride for m in maps),
-                "has frames of {}, which do not fit into memory; keep fewer layers, cut it into "
+                "has frames of {}, which do not fit into memory; select fewer layers, cut it into "
                 "AudioFile segments, or pool by mean, std, max or dct alone",
             )
         n_frames = self.network.output_lengths(torch.tensor([n_steps]))
@@ -163,11 +165,11 @@ class ForwardPass:
 
 
 class TooLong(ValueError):
-    """A clip whose frames do not fit into memory."""
+    """A clip that is too long to be computed in the available memory."""
 
 
 def windows(n_samples, window, shortest):
-    """Windows of a clip, one after the other; a remainder too short to stand alone is added.
+    """Consecutive windows of a clip; a remainder that is too short is added to the last one.
 
     Parameters
     ----------
@@ -176,7 +178,7 @@ def windows(n_samples, window, shortest):
     window : int
         Length of a window.
     shortest : int
-        What a window must have.
+        Fewest samples that the last window may have.
 
     Returns
     -------
@@ -190,17 +192,17 @@ def windows(n_samples, window, shortest):
 
 
 def _check_memory(n_bytes, problem):
-    """Refuse what cannot fit, before the machine finds out."""
+    """Raise TooLong if so much memory is clearly not available."""
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
-        return  # this system does not tell
+        return  # not known on this system
     if 2 * n_bytes > free:
         raise TooLong(problem.format(f"{n_bytes / 1e9:.1f} GB"))
 
 
 def finest(maps):
-    """Position of the map with the shortest stride: its frames are those of the extractor.
+    """Index of the map with the shortest stride, whose frames are the grid of the extractor.
 
     Parameters
     ----------
@@ -216,10 +218,10 @@ def finest(maps):
 
 
 def _aligned(outputs, maps):
-    """Layers of differing time steps on the finest grid: (B, C, T), and the lengths (B,).
+    """Layers of different strides on the finest grid: (B, C, T), and the lengths (B,).
 
-    A coarser layer repeats each of its frames; a shorter one repeats its last, and is zero
-    if it has none.
+    A coarser layer repeats each of its frames; one that ends earlier repeats its last frame, or
+    is zero if it has none.
     """
     base = finest(maps)
     (x, lengths), stride = outputs[base], maps[base].stride
@@ -229,7 +231,7 @@ def _aligned(outputs, maps):
         if y.shape[-1] == 0:
             y = y.new_zeros(*y.shape[:2], 1)
         last = (n - 1).clamp(min=0).to(x.device)[:, None]
-        place = torch.minimum(at * stride // m.stride, last)
-        y = y.gather(2, place[:, None].expand(-1, y.shape[1], -1))
+        frame = torch.minimum(at * stride // m.stride, last)
+        y = y.gather(2, frame[:, None].expand(-1, y.shape[1], -1))
         aligned.append(y.masked_fill((n == 0).to(x.device)[:, None, None], 0.0))
     return torch.cat(aligned, dim=1), lengths

@@ -1,4 +1,4 @@
-"""Forward passes that are ready to run: built once for each fitted state of an extractor."""
+"""Forward passes that are ready to run, cached in memory for each fitted state of an extractor."""
 
 import os
 import threading
@@ -23,22 +23,22 @@ class _Entry(NamedTuple):
     n_bytes: int
 
 
-_entries, _lock = OrderedDict(), threading.RLock()  # by the identity of the extractor
+_entries, _lock = OrderedDict(), threading.RLock()  # keys are the `id` of extractors
 
 
 def remembered(extractor, build, leave_out):
     """Forward pass of an extractor: that of the last call if nothing has changed since.
 
-    Parameters and fitted attributes are compared by value. Arrays become read-only, so that none
-    is edited unseen: whoever wants other weights assigns a changed copy. Nothing is remembered
-    where an attribute is an object of another kind, whose inside may change unseen.
+    Parameters and fitted attributes are compared by value. Arrays are made read-only, so that
+    they cannot be edited unnoticed; to change weights, assign a changed copy. If an attribute is
+    an object of any other kind, whose content may change unnoticed, nothing is cached.
 
     Parameters
     ----------
     extractor : BaseAudioTransformer
-        A fitted one. It is not kept alive, and its copies and pickles know nothing of this.
+        A fitted one. It is referenced weakly; its copies and pickles are not affected.
     build : callable
-        Returns its forward pass, made anew.
+        Builds its forward pass.
     leave_out : set of str
         Names of attributes that do not matter.
 
@@ -76,11 +76,11 @@ def _forget(key, dead):
 
 
 class _Frozen:
-    """An array that can no longer be written to: it is the same as long as it is this one."""
+    """An array made read-only: it has not changed as long as it is the same object."""
 
     def __init__(self, array):
         self.array = array
-        while isinstance(array, np.ndarray):  # a view, and all that it is a view of
+        while isinstance(array, np.ndarray):  # a view and the arrays it is a view of
             array.flags.writeable = False
             array = array.base
 
@@ -89,7 +89,7 @@ class _Frozen:
 
 
 def _noted(value):
-    """What a value is compared with later; TypeError for an object that may change unseen."""
+    """Record of a value for `_same`; TypeError for objects that may change unnoticed."""
     kind = type(value)
     if kind in _PLAIN or isinstance(value, np.generic | os.PathLike):
         return kind, value
@@ -104,7 +104,7 @@ def _noted(value):
 
 def _same(value, noted):
     kind, old = noted
-    if value is old:  # containers are noted as others
+    if value is old:  # a container is recorded as a new list or dict, so this is a plain value
         return True
     if type(value) is not kind:
         return False

@@ -1,4 +1,4 @@
-"""Warnings that point at the line of the user, however deep they come up."""
+"""Warnings that point at the user's line, however deep in the package they are issued."""
 
 import sys
 import warnings
@@ -7,7 +7,7 @@ __all__ = ["warn"]
 
 
 def warn(text):
-    """Warn where the user's code called into this package.
+    """Warn, with the line that called into this package as the origin.
 
     Parameters
     ----------

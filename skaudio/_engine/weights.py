@@ -1,4 +1,4 @@
-"""Random generators, and weights on their way between networks and numpy."""
+"""Random generators, and conversion of weights between networks and numpy arrays."""
 
 import hashlib
 import inspect
@@ -12,7 +12,7 @@ __all__ = ["digest", "initialised_from", "load", "new_generator", "new_seed", "t
 
 
 def new_generator(random_state):
-    """CPU generator for everything an extractor draws.
+    """CPU generator for all randomness of an extractor.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def digest(weights):
 
 
 def to_numpy(network):
-    """Kernels, biases and what else a network remembers, in forward order.
+    """Kernels, biases and other state of a network, in forward order.
 
     Parameters
     ----------
@@ -132,12 +132,12 @@ def to_numpy(network):
 
 
 def load(network, weights):
-    """Copy stored weights into a network, whose layers know how they are best laid out in memory.
+    """Copy stored weights into a network; its layers choose the memory layout.
 
     Parameters
     ----------
     network : Module
-        As it was built for these weights.
+        Of the same architecture as the one that the weights come from.
     weights : dict of str to ndarray
         Result of `to_numpy`.
 

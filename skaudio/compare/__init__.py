@@ -1,4 +1,4 @@
-"""Which features suit these recordings: extractors compared under honest splits."""
+"""Comparison of extractors on recordings, under splits that do not leak."""
 
 from ._extractors import random_networks, standard_extractors
 from ._report import refit

@@ -1,4 +1,4 @@
-"""What makes a comparison on somebody's recordings flatter or unfair, found before it starts."""
+"""Checks before a comparison: whatever would make its scores too good, or unfair."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,11 +9,11 @@ from sklearn.utils import Bunch
 from .._engine.digest import clip_digest
 from ..audio import ClipError, Clips
 
-_FEW = 5  # clips of a class
+_FEW = 5  # clips; a class with fewer is warned about
 
 
 def inspect(paths):
-    """Read every clip once, so that a bad one shows itself before the work begins.
+    """Decode every clip once, so that an unusable one is found before the comparison begins.
 
     Parameters
     ----------
@@ -52,26 +52,26 @@ def usable(sounds, errors):
     Returns
     -------
     sounds : Bunch
-        A new one; a class without clips is gone.
+        A new one; classes without clips are removed.
     """
     if not errors:
         return sounds
-    kept = np.setdiff1d(np.arange(len(sounds.data)), [error.index for error in errors])
-    place = np.full(len(sounds.data), -1)
-    place[kept] = np.arange(len(kept))
-    splits = [tuple(rows[rows >= 0] for rows in (place[a], place[b])) for a, b in sounds.splits]
-    labels, target = np.unique(sounds.target[kept], return_inverse=True)
+    rest = np.setdiff1d(np.arange(len(sounds.data)), [error.index for error in errors])
+    new = np.full(len(sounds.data), -1)
+    new[rest] = np.arange(len(rest))
+    splits = [tuple(rows[rows >= 0] for rows in (new[a], new[b])) for a, b in sounds.splits]
+    labels, target = np.unique(sounds.target[rest], return_inverse=True)
     return Bunch(
-        data=[sounds.data[i] for i in kept],
+        data=[sounds.data[i] for i in rest],
         target=target,
         target_names=[sounds.target_names[label] for label in labels],
-        groups=None if sounds.groups is None else sounds.groups[kept],
+        groups=None if sounds.groups is None else sounds.groups[rest],
         splits=splits,
     )
 
 
 def warnings_about(sounds, rates, *, folder=None):
-    """Say what to know before believing a score.
+    """Reasons to doubt the scores of a comparison.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def warnings_about(sounds, rates, *, folder=None):
     rates : list of int
         Sample rates of the clips, Hz.
     folder : path-like, default=None
-        Where the class folders lie, if no table or reader says what lies in them.
+        Folder of the class folders, if neither a table nor a reader describes the clips.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def _few_clips(sounds):
         if count < _FEW:
             yield (
                 f"class {sounds.target_names[label]} has {count} clips, fewer than {_FEW}: its "
-                "share of the score is a matter of luck"
+                "part of the score is a matter of luck"
             )
 
 
@@ -109,13 +109,13 @@ def _sample_rates(rates):
     if len(counts) > 1:
         listed = ", ".join(f"{count} at {rate} Hz" for rate, count in sorted(counts.items()))
         yield (
-            f"the clips differ in sample rate ({listed}); where the rate goes with the class, the "
-            "missing treble gives the class away"
+            f"the clips differ in sample rate ({listed}); if the rate depends on the class, the "
+            "missing high frequencies give the class away"
         )
 
 
 def _unused_folders(sounds, folder):
-    """Warn where clips lie in sub-folders of their class and nobody said what these are."""
+    """Warn if clips are in sub-folders of their class that were not declared as groups."""
     if sounds.groups is not None or folder is None:
         return
     below = {Path(path).relative_to(folder).parent.parts[:2] for path in sounds.data}
@@ -124,7 +124,7 @@ def _unused_folders(sounds, folder):
         yield (
             f"the class folders have {len(below)} sub-folders, such as {Path(*min(below))}; if "
             "each is one speaker, place or recording, random splits put it into training and "
-            "test, and the scores flatter: pass --groups 1"
+            "test, and the scores are too good: pass --groups 1"
         )
 
 
@@ -139,6 +139,6 @@ def _copies(sounds):
         first = min(leaking)
         yield (
             f"{len(leaking)} clips have a copy in the training part of the split that tests them, "
-            f"{clips.name(first)} among them; the scores flatter: remove the copies, or give them "
-            "one group"
+            f"{clips.name(first)} among them; the scores are too good: remove the copies, or put "
+            "them into one group"
         )

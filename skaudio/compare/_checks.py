@@ -1,4 +1,4 @@
-"""What a comparison is given and what extractors return, checked with one clear error each."""
+"""Checks of the input of a comparison and of the features, with one clear error each."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from scipy.sparse import issparse
 from ..audio import Clips, clip_items
 from ._rows import ComparisonRow
 
-_LISTED = 5  # clips that an error names
+_LISTED = 5  # clips that an error message names
 
 
 def checked_clips(X):
@@ -56,7 +56,7 @@ def checked_column(values, n_clips, name):
         raise ValueError(
             f"There are {n_clips} clips and {name} has shape {column.shape}; pass a {kind} each."
         )
-    # looked at one by one: among texts, numpy would turn NaN into the text "nan"
+    # checked one by one, since numpy turns a NaN among strings into the string "nan"
     masked = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else np.zeros(n_clips, bool)
     missing = [
         row
@@ -75,7 +75,7 @@ def checked_column(values, n_clips, name):
 def _is_missing(value):
     try:
         return value is None or bool(value != value)
-    except (TypeError, ValueError):  # pandas.NA does not say whether it is equal to itself
+    except (TypeError, ValueError):  # pandas.NA: its comparison with itself is neither
         return True
 
 
@@ -97,10 +97,10 @@ def checked_splits(splits, y):
     Raises
     ------
     ValueError
-        If they cannot be meant: row numbers that are negative, too large, repeated or on both
+        If they must be a mistake: row numbers that are negative, too large, repeated or on both
         sides, a part without clips, or a training part of one class.
     TypeError
-        If they are no pairs.
+        If they are not pairs.
     """
     try:
         pairs = [tuple(pair) for pair in splits]
@@ -138,7 +138,7 @@ def _checked_split(number, pair, y):
 
 
 def _row_numbers(rows, what, n_clips):
-    """Return row numbers, of a mask too; each must name a clip in one way only."""
+    """Return row numbers, also for a mask; each must be given once, from 0 to n_clips - 1."""
     rows = np.asarray(rows)
     if rows.ndim != 1:
         raise ValueError(f"{what} has shape {rows.shape}; pass a list of row numbers.")
@@ -156,7 +156,7 @@ def _row_numbers(rows, what, n_clips):
         )
     outside = rows[(rows < 0) | (rows >= n_clips)]
     if outside.size:
-        # a clip named as -1 here and as n - 1 there would be on both sides unseen
+        # a clip that is -1 in one part and n - 1 in the other would be on both sides unnoticed
         raise ValueError(
             f"{what} holds row {outside[0]}; the {n_clips} clips are rows 0 to {n_clips - 1}, "
             "and counting from the end is not allowed."
@@ -190,7 +190,7 @@ def checked_estimators(estimators, name, method):
     ValueError
         If there are none.
     TypeError
-        If they are no dict, or one of them is no such estimator.
+        If they are not a dict, or one of them is not such an estimator.
     """
     if not isinstance(estimators, Mapping):
         raise TypeError(
@@ -228,34 +228,34 @@ def checked_finished(finished):
     Raises
     ------
     TypeError
-        If something else is among them.
+        If there is anything else among them.
     """
     finished = list(finished)
-    for place, row in enumerate(finished):
+    for position, row in enumerate(finished):
         if not isinstance(row, ComparisonRow):
             raise TypeError(
-                f"finished holds a {type(row).__name__} at place {place}; pass ComparisonRow "
+                f"finished holds a {type(row).__name__} at position {position}; pass ComparisonRow "
                 "objects, as read_rows returns them."
             )
     return finished
 
 
 def checked_features(Z, X, rows, name, allow_nan):
-    """Return what an extractor gave as a matrix with a row for each clip.
+    """Return the output of an extractor as a matrix with a row for each clip.
 
     Parameters
     ----------
     Z : array-like or sparse matrix of shape (n_clips, n_features)
-        What it gave.
+        The output.
     X : list or ndarray
         All clips.
     rows : ndarray of shape (n_clips,)
-        Which of them it was given.
+        Which of them were transformed.
     name : str
-        Its name.
+        Name of the extractor.
     allow_nan : bool
-        Whether all classifiers take NaN. A row of nothing but NaN is refused all the same: it is
-        a clip that was skipped, and no two extractors may be scored on different clips.
+        Whether all classifiers accept NaN. A row of nothing but NaN is refused all the same: it is
+        a skipped clip, and all extractors must be scored on the same clips.
 
     Returns
     -------
@@ -265,7 +265,7 @@ def checked_features(Z, X, rows, name, allow_nan):
     Raises
     ------
     ValueError
-        If it has another shape, holds no numbers, or not for each clip.
+        If it has another shape, or does not have a row of numbers for each clip.
     """
     Z = np.asarray(Z.toarray() if issparse(Z) else Z)
     if Z.ndim != 2 or len(Z) != len(rows) or Z.dtype.kind not in "biuf":

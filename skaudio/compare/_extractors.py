@@ -1,4 +1,4 @@
-"""What is compared unless the user says otherwise."""
+"""The extractors that are compared by default."""
 
 
 def random_networks(**parameters):

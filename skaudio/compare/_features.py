@@ -1,4 +1,4 @@
-"""Features for the splits of a comparison, and how long they took."""
+"""Features for the splits of a comparison, and the time they took."""
 
 import time
 from contextlib import contextmanager
@@ -13,20 +13,20 @@ from ._checks import checked_features
 
 
 def features(task, extractor, clock, label, *, allow_nan=False):
-    """Extract the features of each split; once for all of them where nothing is learnt.
+    """Extract the features of each split; only once if the extractor learns nothing from clips.
 
     Parameters
     ----------
     task : _Task
         Has the clips, the labels and the splits.
     extractor : transformer
-        A clone, with the seed of the draw.
+        A clone, with its seed set.
     clock : Clock
-        Takes the time.
+        Measures the time.
     label : str
-        What the progress is called.
+        Name of the extractor in progress messages.
     allow_nan : bool, default=False
-        Whether all classifiers behind it take NaN.
+        Whether all classifiers behind it accept NaN.
 
     Yields
     ------
@@ -38,7 +38,7 @@ def features(task, extractor, clock, label, *, allow_nan=False):
     ClipError
         If a clip cannot be used; its index is the row in `task.X`.
     ValueError
-        If the extractor returns something else than a row of numbers for each clip.
+        If the extractor returns anything but a row of numbers for each clip.
     """
 
     def transformed(fitted, X, rows):
@@ -62,7 +62,7 @@ def features(task, extractor, clock, label, *, allow_nan=False):
 
 @contextmanager
 def _rows_of(rows):
-    """Number a bad clip as in the whole set, not as in the part that was handed on."""
+    """Make a `ClipError` name the row in the whole set instead of that in a part of it."""
     try:
         yield
     except ClipError as error:
@@ -70,7 +70,7 @@ def _rows_of(rows):
 
 
 def _learns(extractor):
-    """Tell whether `fit` may take something from the clips; True where nothing is known."""
+    """Tell whether `fit` may learn from the clips; True if that is not known."""
     if isinstance(extractor, Pipeline):
         return any(_learns(step) for _, step in extractor.steps if hasattr(step, "fit"))
     stated = getattr(extractor, "learns_from_clips", None)
@@ -90,7 +90,7 @@ class Clock:
         self._spent = self._heard = 0.0
 
     def transform(self, extractor, X):
-        """Transform clips, and add the time to the account.
+        """Transform clips, and add the time that it takes.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class Clock:
         Z : object
             What the extractor returns.
         """
-        extractor.transform(X[:1])  # what is loaded or prepared at first use is not counted
+        extractor.transform(X[:1])  # imports and other preparations at first use do not count
         begin = time.perf_counter()
         Z = extractor.transform(X)
         self._spent += time.perf_counter() - begin
@@ -119,7 +119,7 @@ class Clock:
 
 
 def _sample_rate(extractor):
-    """Return the rate that an extractor, or the first of a pipeline, takes arrays to have."""
+    """Return the parameter ``sample_rate`` of an extractor, or of the first in a pipeline."""
     for key, value in extractor.get_params().items():
         if key == "sample_rate" or key.endswith("__sample_rate"):
             return value
@@ -127,10 +127,10 @@ def _sample_rate(extractor):
 
 
 def _seconds(clips, i):
-    """Return the length of a clip in seconds, NaN if it cannot be told."""
+    """Return the length of a clip in seconds, NaN if it is not known."""
     try:
         n_samples, rate = clips.length(i)
-    except ClipError:  # a clip that is skipped, see `checked_features`
+    except ClipError:  # `checked_features` reports skipped clips
         return np.nan
     return n_samples / rate if rate else np.nan
 

@@ -1,4 +1,4 @@
-"""What a comparison leaves behind: pictures, and the winner learnt from all clips."""
+"""Results of a comparison: pictures, and the winner fitted to all clips."""
 
 import warnings
 
@@ -10,9 +10,9 @@ from ._rows import completed
 from ._run import fit_classifier
 from ._winner import winning_score
 
-_CELL = 0.45  # inches
-_SIDE = 20.0  # inches that the cells of many classes share
-_SMALLEST = 0.3  # inches of a cell that its number fits into
+_CELL = 0.45  # inches, side of a cell
+_SIDE = 20.0  # inches, largest side of the matrix; the cells of many classes are smaller
+_SMALLEST = 0.3  # inches, smallest cell that its number fits into
 
 
 def save_pictures(rows, best, names, folder):
@@ -27,13 +27,13 @@ def save_pictures(rows, best, names, folder):
     names : list of str
         Names of the classes, sorted.
     folder : Path
-        Where ``compare.png`` and ``confusion.png`` are put.
+        Where ``compare.png`` and ``confusion.png`` are written.
 
     Returns
     -------
     text : str
-        Where they are, and how names are called in them that no font can draw; or what to do
-        where matplotlib is missing.
+        Where they are, and what replaces names that no font can draw; or what to do if
+        matplotlib is missing.
     """
     from ..plotting import ComparisonDisplay
 
@@ -69,7 +69,7 @@ def _confusions(row, names):
         size = min(10, 60 * cell)  # points
         side = cell * len(names) + 0.0075 * size * max(map(text_width, labels))
         title = f"{row.extractor} + {row.classifier}: percent of each class"
-        width = max(side + 1.7, 0.1 * len(title))  # beside the matrix stand the colours
+        width = max(side + 1.7, 0.1 * len(title))  # the colour bar is beside the matrix
         figure, ax = plt.subplots(figsize=(width, side + 0.9), layout="compressed")
         ConfusionMatrixDisplay(percent, display_labels=labels).plot(
             ax=ax,
@@ -81,7 +81,7 @@ def _confusions(row, names):
         )
         ax.tick_params(labelsize=size)
         ax.set(xlabel="taken for", ylabel="is")
-        figure.suptitle(title)  # over the whole width: a matrix of two classes is narrower
+        figure.suptitle(title)  # centred over the figure: a matrix of two classes is narrower
     return figure
 
 
@@ -105,12 +105,12 @@ def save_winner(
     extractor, classifier, X, y, groups, random_state : object
         As for `refit`.
     example : str, default="new_recording.wav"
-        A file to show the use with.
+        A file for the example in the text.
 
     Returns
     -------
     text : str
-        How to use it, or what to do where skops is missing.
+        How to use it, or what to do if skops is missing.
     """
     try:
         import skops.io
@@ -135,13 +135,13 @@ def refit(extractor, classifier, X, y, *, groups=None, random_state=0):
         Cloned.
     classifier : classifier
         Cloned. `TunedSVM` and `TunedELM` choose their settings in `inner_folds` of all clips; the
-        plain classifier with these settings then stands in the pipeline.
+        pipeline holds the plain classifier with these settings.
     X : list of clips
         All clips.
     y : array-like of shape (n_clips,)
-        Their classes; names, for the pipeline to answer with names.
+        Their classes; if they are names, the pipeline predicts names.
     groups : array-like of shape (n_clips,), default=None
-        What the folds keep apart.
+        Groups that must not be on both sides of a fold.
     random_state : int, default=0
         For extractor and classifier.
 

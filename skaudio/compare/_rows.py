@@ -1,4 +1,4 @@
-"""The rows of a comparison: what they hold, on the terminal and in files."""
+"""The rows of a comparison: their fields, their form on the terminal and in files."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from uuid import uuid4
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """How one extractor did with one classifier on one data set.
+    """Scores of one extractor with one classifier on one data set.
 
     Attributes
     ----------
@@ -23,27 +23,27 @@ class ComparisonRow:
     classifier : str
         Name of the classifier.
     accuracy, accuracy_std : float
-        Share of the test clips recognised: mean and (population) standard deviation
+        Fraction of the test clips recognised: mean and (population) standard deviation
         over the random draws.
     balanced_accuracy, balanced_accuracy_std : float
-        The same for the mean over the classes of the share recognised.
+        The same for the mean over the classes of the fraction recognised.
     chance : float
         Accuracy of always naming the most frequent class of the training part.
     draws : int
-        Number of random draws; 1 where nothing is random.
+        Number of random draws, that is, of seeds; 1 where nothing is random.
     n_features : int
         Length of the feature vector.
     seconds_per_hour : float
         Seconds of extraction per hour of audio; NaN where the length is not known.
     configuration : str
-        Digest of what decides about the row: clips, labels, splits, parameters, seeds
-        and the version of skaudio. It does not know code that was edited since.
+        Digest of what determines the row: clips, labels, splits, parameters, seeds and the
+        version of skaudio. Edits of skaudio's own code do not change it.
     confusion : list of list of int, default=None
         Test clips of each class (rows) that were taken for each class (columns), classes sorted,
-        summed over the draws. Kept in JSON, left out of CSV files.
+        summed over the draws. Written to JSON, left out of CSV files.
     versions : str, default=""
-        Versions of scikit-learn and torch that made the row; empty where nobody wrote them down.
-        A finished row of other versions than those in use is worked out again.
+        Versions of scikit-learn and torch that computed the row; empty if not recorded. A
+        finished row of other versions than those in use is computed again.
     """
 
     data: str
@@ -63,7 +63,7 @@ class ComparisonRow:
 
 
 def versions():
-    """Return the versions of what decides about a row beside skaudio.
+    """Return the versions of the other libraries that a row depends on.
 
     Returns
     -------
@@ -75,19 +75,19 @@ def versions():
 
 
 def table_lines(rows, *, width=None, limit=None):
-    """Set rows as the lines of a table for a terminal, one by one.
+    """Format rows as the lines of a table for a terminal, one by one.
 
     Parameters
     ----------
     rows : iterable of ComparisonRow
-        May be a running comparison: each line comes as soon as its row does.
+        May be a running comparison: each line is yielded as soon as its row is.
 
     width : int, default=None
         Characters for the names. None: 24.
 
     limit : int, default=None
-        Characters of the whole line, such as a terminal has: the last columns are left out where
-        they do not fit. None: no limit.
+        Characters of the whole line, such as the width of a terminal: the last columns are left
+        out if they do not fit. None: no limit.
 
     Yields
     ------
@@ -151,7 +151,7 @@ def write_rows(rows, path):
     with completed(path) as unfinished:
         with open(unfinished, "w", newline="", encoding="utf-8") as file:
             if path.suffix == ".json":
-                # a line per row, so that a change of one row shows as one
+                # a line per row, so that a change of one row is a diff of one line
                 file.write("[\n" + ",\n".join(json.dumps(asdict(row)) for row in rows) + "\n]\n")
             else:
                 writer = csv.DictWriter(file, [*_columns()], extrasaction="ignore")
@@ -161,9 +161,9 @@ def write_rows(rows, path):
 
 @contextmanager
 def completed(path):
-    """Name to write under, which becomes the file in one step once all is written.
+    """Temporary name to write under; the file is replaced in one step once all is written.
 
-    No other process has the same name, and nothing stays of it if the writing fails.
+    No other process uses the same name, and the temporary file is removed if writing fails.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def read_rows(path):
 
 
 def _numbers(line):
-    """Return a line of a CSV file with numbers for their texts."""
+    """Return a line of a CSV file with its numbers parsed."""
     kinds = {name: kind for name, kind in _columns().items() if name in line}
     if None in [line[name] for name in kinds]:
         raise ValueError("its last line breaks off")

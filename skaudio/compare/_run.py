@@ -1,4 +1,4 @@
-"""Extractors with classifiers behind them, scored under given splits."""
+"""Extractors followed by classifiers, scored under given splits."""
 
 import hashlib
 import os
@@ -45,12 +45,11 @@ def compare_extractors(
     finished=(),
     progress=None,
 ) -> Iterator[ComparisonRow]:
-    """Score extractors with classifiers behind them, one row after the other.
+    """Score extractors followed by classifiers, one row after the other.
 
-    An extractor whose `fit` takes nothing from the clips runs over all of them once for each
-    draw, and all classifiers share its features. One that learns from them, or of which nothing
-    is known, is fitted anew on the training part of each split, so that no test clip ever enters
-    a fit.
+    An extractor whose `fit` learns nothing from the clips transforms all of them once for each
+    seed, and all classifiers use the same features. One that learns from them, or may do so, is
+    fitted anew on the training part of each split, so that no test clip ever enters a fit.
 
     Predictions for the test parts are pooled before they are scored: each test clip
     counts once, whatever the sizes of the parts.
@@ -72,27 +71,27 @@ def compare_extractors(
         instrument, the recording) has to be on one side only in each pair.
 
     classifiers : dict of str to classifier, default=None
-        What to put behind the features. One with a parameter ``cv=None`` chooses its settings in
+        What to apply to the features. One with a parameter ``cv=None`` chooses its settings in
         `inner_folds` of each training part. None: ``{"SVM": TunedSVM(), "ELM": TunedELM()}``.
 
     groups : array-like of shape (n_clips,), default=None
-        What those folds keep apart, as the splits do.
+        Groups that must not be on both sides of such a fold, nor of a split.
 
     draws : int, default=3
-        How many times what is random is drawn: an extractor with a parameter `random_state`, a
-        classifier whose `random_state` is not None. Others run once.
+        With how many seeds to repeat whatever is random: an extractor with a parameter
+        `random_state`, a classifier whose `random_state` is not None. Others run once.
 
     random_state : int or None, default=0
         Draw number d sets ``random_state=random_state + d`` on extractor and classifier, so each
-        row can be had again with these alone. None: fresh seeds.
+        row can be reproduced without the others. None: fresh seeds.
 
     data : str, default=""
-        Name of the data set, handed on to the rows.
+        Name of the data set, for the rows.
 
     finished : iterable of ComparisonRow, default=()
-        Rows of an earlier run, perhaps an interrupted one. Where one has the same
-        configuration it is taken over instead of being worked out again. Parameters without
-        content of their own, such as lambdas, have a configuration like no other.
+        Rows of an earlier run, perhaps an interrupted one. One with the same configuration is
+        returned instead of being computed again. A configuration with parameters whose content
+        cannot be identified, such as lambdas, equals no other.
 
     progress : callable, default=None
         Called with a short text at the start of each step.
@@ -100,16 +99,16 @@ def compare_extractors(
     Returns
     -------
     rows : iterator of ComparisonRow
-        One row per extractor and classifier, in the order given, as soon as the extractor is
-        through.
+        One row per extractor and classifier, in the order given, as soon as the extractor has
+        been evaluated.
 
     Raises
     ------
     ValueError, TypeError
         At the call, if clips, labels, groups, splits, extractors, classifiers or finished rows
-        do not go together; the message says which and why. From the iterator, if an extractor
-        does not return a row of finite numbers for each clip (NaN is left to classifiers that
-        take it): with ``on_error="skip"`` it would be scored on fewer clips than the others.
+        do not fit together; the message says which and why. From the iterator, if an extractor
+        does not return a row of finite numbers for each clip (NaN is passed to classifiers that
+        accept it): with ``on_error="skip"`` it would be scored on fewer clips than the others.
     ClipError
         (a ValueError) From the iterator, if a clip cannot be used.
 
@@ -146,7 +145,7 @@ def compare_extractors(
         seeds = [int(random_state) + draw for draw in range(draws)]
     report = progress if progress is not None else lambda text: None
 
-    # The checks above run at the call; the work starts when the first row is wanted.
+    # The checks above run at the call; the computation starts when the first row is requested.
     task = _Task(X, y, groups, splits, seeds, data, report)
     return _rows(task, extractors, classifiers, finished)
 
@@ -159,8 +158,8 @@ def inner_folds(y, groups=None, n_folds=3):
     y : array-like of shape (n_clips,)
         The class of each clip of the training part.
     groups : array-like of shape (n_clips,), default=None
-        What must not be on both sides of a fold. Where there are fewer than two groups the folds
-        are stratified alone.
+        What must not be on both sides of a fold. With fewer than two groups, the folds are
+        stratified only.
     n_folds : int, default=3
         Number of folds; fewer if there are fewer groups, or fewer clips of the largest class.
 
@@ -182,7 +181,7 @@ def inner_folds(y, groups=None, n_folds=3):
         )
     n_groups = 0 if groups is None else len(np.unique(groups))
     with warnings.catch_warnings():
-        # a class of fewer clips than folds is missing in some of them, which costs it points
+        # a class of fewer clips than folds is missing in some of them, which lowers its score
         warnings.filterwarnings("ignore", message="The least populated class")
         if n_groups >= 2:
             splitter = StratifiedGroupKFold(min(n_folds, n_groups), shuffle=True, random_state=0)
@@ -192,7 +191,7 @@ def inner_folds(y, groups=None, n_folds=3):
 
 @dataclass(frozen=True)
 class _Task:
-    """What is the same for all rows of a comparison."""
+    """The part of a comparison that is the same for all of its rows."""
 
     X: object
     y: np.ndarray
@@ -205,18 +204,18 @@ class _Task:
 
 @dataclass
 class _Job:
-    """What becomes one row: a classifier behind an extractor."""
+    """The computation of one row: a classifier applied to the features of an extractor."""
 
     name: str
     classifier: object
-    seeded: list  # its parameters that are set in each draw
+    seeded: list  # names of its parameters that are set to the seed
     seeds: list
     key: str
-    predicted: list = field(default_factory=list)  # labels of the test clips, draw by draw
+    predicted: list = field(default_factory=list)  # labels of the test clips, for each seed
 
 
 def _rows(task, extractors, classifiers, finished):
-    """Yield the rows of each extractor, from the finished ones where they are there."""
+    """Yield the rows of each extractor, taken from the finished ones where possible."""
     known = {row.configuration: row for row in finished if row.configuration}
     digest = _task_digest(task)
     for name, extractor in extractors.items():
@@ -230,22 +229,20 @@ def _rows(task, extractors, classifiers, finished):
 
 
 def _job(task, digest, extractor, seeded, name, classifier):
-    drawn = [
-        key for key in _seed_parameters(classifier) if classifier.get_params()[key] is not None
-    ]
-    seeds = task.seeds if seeded or drawn else task.seeds[:1]
+    own = [key for key in _seed_parameters(classifier) if classifier.get_params()[key] is not None]
+    seeds = task.seeds if seeded or own else task.seeds[:1]
     try:
         parts = (
             digest,
             described(extractor, leave_out={*RUNNING_PARAMETERS, *seeded}) + _files(extractor),
-            described(classifier, leave_out={*RUNNING_PARAMETERS, *drawn}),
-            seeds if seeded or drawn else [],
+            described(classifier, leave_out={*RUNNING_PARAMETERS, *own}),
+            seeds if seeded or own else [],
             __version__,
         )
         key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
     except Unidentifiable:
-        key = uuid4().hex[:16]  # what cannot be told from another is not taken for another
-    return _Job(name, classifier, drawn, seeds, key)
+        key = uuid4().hex[:16]  # equal to no other
+    return _Job(name, classifier, own, seeds, key)
 
 
 def _work(task, name, extractor, jobs):
@@ -256,10 +253,10 @@ def _work(task, name, extractor, jobs):
     for draw, seed in enumerate(task.seeds[:n_draws]):
         of = f", draw {draw + 1} of {n_draws}" if n_draws > 1 else ""
         if seeded or draw == 0:
-            drawn = clone(extractor).set_params(**dict.fromkeys(seeded, seed))
-            parts = features(task, drawn, clock, name + of, allow_nan=allow_nan)
+            probe = clone(extractor).set_params(**dict.fromkeys(seeded, seed))
+            parts = features(task, probe, clock, name + of, allow_nan=allow_nan)
             if not seeded:
-                parts = list(parts)  # for all draws of the classifiers
+                parts = list(parts)  # used again for each seed of the classifiers
         running = [job for job in jobs if draw < len(job.seeds)]
         for job in running:
             job.predicted.append([])
@@ -284,13 +281,13 @@ def fit_classifier(classifier, Z, y, groups=None):
     Parameters
     ----------
     classifier : classifier
-        Not a clone: it is fitted itself.
+        Fitted in place, not cloned.
     Z : ndarray of shape (n_clips, n_features)
         Features.
     y : ndarray of shape (n_clips,)
         Classes.
     groups : ndarray of shape (n_clips,), default=None
-        What the folds keep apart.
+        Groups that must not be on both sides of a fold.
 
     Returns
     -------
@@ -303,12 +300,12 @@ def fit_classifier(classifier, Z, y, groups=None):
 
 
 def _row(task, name, job, n_features, seconds_per_hour):
-    """Score what a job has predicted."""
+    """Score the predictions of a job."""
     truth = np.concatenate([task.y[test] for _, test in task.splits])
-    drawn = [np.concatenate(predicted) for predicted in job.predicted]
-    accuracies = [accuracy_score(truth, predicted) for predicted in drawn]
-    balanced = [balanced_accuracy_score(truth, predicted) for predicted in drawn]
-    confusion = sum(confusion_matrix(truth, p, labels=np.unique(task.y)) for p in drawn)
+    of_draws = [np.concatenate(predicted) for predicted in job.predicted]
+    accuracies = [accuracy_score(truth, predicted) for predicted in of_draws]
+    balanced = [balanced_accuracy_score(truth, predicted) for predicted in of_draws]
+    confusion = sum(confusion_matrix(truth, p, labels=np.unique(task.y)) for p in of_draws)
     return ComparisonRow(
         data=task.data,
         extractor=name,
@@ -318,7 +315,7 @@ def _row(task, name, job, n_features, seconds_per_hour):
         balanced_accuracy=float(np.mean(balanced)),
         balanced_accuracy_std=float(np.std(balanced)),
         chance=_chance(task.y, task.splits),
-        draws=len(drawn),
+        draws=len(of_draws),
         n_features=n_features,
         seconds_per_hour=seconds_per_hour,
         configuration=job.key,
@@ -334,7 +331,7 @@ def _seed_parameters(extractor):
 
 
 def _files(extractor):
-    """Digests of the checkpoints that are read: under the same name may lie another one."""
+    """Digests of the checkpoint files in use, since a file of the same name may be another one."""
     checkpoints = (
         value
         for name, value in sorted(extractor.get_params().items())
@@ -344,12 +341,12 @@ def _files(extractor):
 
 
 def _task_digest(task):
-    """Return a digest of clips (their content, so that files may be moved), labels and splits."""
+    """Return a digest of the content of all clips (not their paths), of labels and of splits."""
     digest, clips = hashlib.sha256(), Clips(task.X, None)
     for i in range(len(clips)):
         try:
             digest.update(clip_digest(clips, i).encode())
-        except (OSError, ClipError):  # what the extractor will refuse
+        except (OSError, ClipError):  # the extractor will raise the clear error
             digest.update(repr(task.X[i]).encode())
     parts = [task.y, *(rows for split in task.splits for rows in split)]
     if task.groups is not None:
@@ -360,7 +357,7 @@ def _task_digest(task):
 
 
 def _takes_nan(classifier):
-    """Tell whether a classifier says that it takes NaN; one without tags says nothing."""
+    """Tell whether a classifier's tags say that it accepts NaN."""
     has_tags = hasattr(classifier, "__sklearn_tags__")
     return has_tags and get_tags(classifier).input_tags.allow_nan
 

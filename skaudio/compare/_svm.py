@@ -28,7 +28,7 @@ class RBFKernel(TransformerMixin, BaseEstimator):
     """
 
     def fit(self, X, y=None):
-        """Keep the training vectors.
+        """Store the training vectors.
 
         Parameters
         ----------
@@ -76,7 +76,7 @@ def standard_svm(C=8):
     Returns
     -------
     classifier : Pipeline
-        The model of ``make_pipeline(StandardScaler(), SVC(C=C))``. Its kernel is worked out by
+        The model of ``make_pipeline(StandardScaler(), SVC(C=C))``. Its kernel is computed by
         matrix products, which for thousands of features is tens of times faster.
 
     Examples
@@ -91,20 +91,19 @@ def standard_svm(C=8):
 
 
 class CalibratedSVC(SVC):
-    """Support vector machine with probabilities, in which `predict` is as it was.
+    """Support vector machine with probabilities that agree with an unchanged `predict`.
 
     Probabilities are softmax(scores / temperature), or a sigmoid for two classes. The scores are
-    the values of `decision_function`, of which the best is that of the class with the most votes;
-    where votes tie, the class that `predict` names is given the best as well. So the first of the
-    most probable classes is always the predicted one.
+    the values of `decision_function`, where the class with the most votes has the highest; if
+    votes tie, the class that `predict` returns is given the highest value too. So the first of
+    the most probable classes is always the predicted one.
 
     Parameters
     ----------
     C, kernel, gamma : object
         As for `~sklearn.svm.SVC`.
     temperature : float, default=1.0
-        What scores are divided by; `~skaudio.compare.TunedSVM` finds it on clips that were held
-        out.
+        What scores are divided by; `~skaudio.compare.TunedSVM` finds it on held-out clips.
 
     Attributes
     ----------

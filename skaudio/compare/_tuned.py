@@ -15,7 +15,7 @@ from sklearn.svm import SVC
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._elm.base import draw_layer
+from .._elm.base import random_layer
 from .._elm.probability import best_temperature, loss_sums, probabilities
 from ..elm import ELMClassifier
 from ._svm import CalibratedSVC, svm_scores
@@ -26,12 +26,12 @@ PAPER_SIZES = (100, 250, 500, 1200, 1800, 2500)
 
 
 class _Tuned(ClassifierMixin, BaseEstimator):
-    """Standardise, score every setting on the folds, keep the best: what both classifiers share.
+    """Base of both classifiers: standardise, score every setting on the folds, use the best.
 
-    Classes are numbers from here on. A subclass works out in ``_prepared`` what all settings
-    share, yields ``(setting, predicted classes of each fold)`` in ``_trials``, scores what a fold
-    held out with one setting in ``_held_out``, learns in ``_learn``, predicts in ``_label``, and
-    spells the result out in ``chosen``.
+    In the methods of a subclass, classes are numbers. ``_prepared`` computes what all settings
+    have in common, ``_trials`` yields ``(setting, predicted classes of each fold)``, ``_held_out``
+    the scores of held-out clips with one setting; ``_learn`` fits, ``_label`` predicts, and
+    ``chosen`` returns the plain classifier with the best setting.
     """
 
     scale = True
@@ -96,7 +96,7 @@ class _Tuned(ClassifierMixin, BaseEstimator):
         """Probability of each class.
 
         It is softmax(scores / ``temperature_``), or a sigmoid for two classes, with the
-        temperature of the lowest log loss on the clips that each fold held out. The most probable
+        temperature of the lowest log loss on the held-out clips of all folds. The most probable
         class is that of `predict`.
 
         Parameters
@@ -134,7 +134,7 @@ class TunedSVM(_Tuned):
         Whether to standardise. The paper does not.
     cv : int, splitter or list of (train, test), default=None
         How to score a setting. None: three stratified folds. In a comparison, None becomes
-        folds that keep groups apart.
+        folds in which no group is on both sides.
     n_jobs : int, default=None
         Threads; None follows `joblib.parallel_config`.
 
@@ -179,12 +179,12 @@ class TunedSVM(_Tuned):
         self.n_jobs = n_jobs
 
     def chosen(self):
-        """Spell the chosen model out.
+        """Return the plain classifier with the chosen setting.
 
         Returns
         -------
         classifier : Pipeline
-            Not fitted. Its last step is an `~sklearn.svm.SVC` with `predict_proba`, which knows
+            Not fitted. Its last step is an `~sklearn.svm.SVC` with a `predict_proba` that uses
             the temperature found here.
         """
         check_is_fitted(self)
@@ -197,7 +197,7 @@ class TunedSVM(_Tuned):
     def _trials(self, products, y, folds):
         kernels = [{"kernel": "rbf", "gamma": gamma} for gamma in self.gamma]
         kernels += [{"kernel": "linear"}] if self.linear else []
-        # the solver sorts by class too, and is faster where that is done
+        # the solver sorts by class; it is faster if that is already done
         folds = [(train[np.argsort(y[train], kind="stable")], valid) for train, valid in folds]
         matrices = (_kernel(*products, kernel) for kernel in kernels)
         tasks = (delayed(_svm_labels)(K, y, self.C, *fold) for K in matrices for fold in folds)
@@ -237,20 +237,20 @@ def _products(A, B):
 
 
 def _kernel(products, a, b, n_features, setting):
-    """Kernel matrix; rows are centred, which no kernel here minds and float32 needs."""
+    """Kernel matrix of centred rows: centring does not change the SVM, and saves float32 digits."""
     if setting["kernel"] == "linear":
         return products
     gamma = 1 / n_features if setting["gamma"] == "auto" else setting["gamma"]
     K = products * products.dtype.type(2 * gamma)
     K -= gamma * a[:, None]
     K -= gamma * b
-    np.minimum(K, 0, out=K)  # a distance is not negative, its rounding may be
+    np.minimum(K, 0, out=K)  # rounding may make a squared distance negative
     return np.exp(K, out=K)
 
 
 def _svm_labels(K, y, penalties, train, valid):
     """Predicted classes of the rows held out, penalty by penalty."""
-    if len(np.unique(y[train])) == 1:  # where groups or clips are few; SVC would refuse
+    if len(np.unique(y[train])) == 1:  # with few groups or clips; SVC would raise an error
         return [np.repeat(y[train][:1], len(valid))] * len(penalties)
     inner, outer = (K[np.ix_(rows, train)].astype(np.float64) for rows in (train, valid))
     labels, unbound = [], None
@@ -261,7 +261,7 @@ def _svm_labels(K, y, penalties, train, valid):
         with config_context(assume_finite=True, skip_parameter_validation=True):
             svm = SVC(kernel="precomputed", C=C).fit(inner, y[train])
             labels.append(svm.predict(outer))
-        # Where no multiplier is held down by C, the same ones solve the problem of every larger C.
+        # If no multiplier is at its bound C, the solution is the same for every larger C.
         if np.abs(svm.dual_coef_).max() < C:
             unbound = C, labels[-1]
     return labels
@@ -276,14 +276,13 @@ class TunedELM(_Tuned):
     Parameters
     ----------
     n_hidden : sequence of int, default=(100, 250, 500, 1200, 1800, 2500)
-        Sizes of the hidden layer to try. For the trials, smaller layers are parts of the
-        largest.
+        Sizes of the hidden layer to try. In the trials, smaller layers are parts of the largest.
     alpha : sequence of float, default=(1.0, 10.0, 100.0)
         Penalties to try, times the number of features, with which the variance of the hidden
         values grows.
     cv : int, splitter or list of (train, test), default=None
         How to score a setting. None: three stratified folds. In a comparison, None becomes
-        folds that keep groups apart.
+        folds in which no group is on both sides.
     random_state : int, RandomState or None, default=0
         Determines the hidden layers.
 
@@ -324,12 +323,12 @@ class TunedELM(_Tuned):
         self.random_state = random_state
 
     def chosen(self):
-        """Spell the chosen model out.
+        """Return the plain classifier with the chosen setting.
 
         Returns
         -------
         classifier : Pipeline
-            Not fitted. The machine knows the temperature found here.
+            Not fitted. The machine uses the temperature found here.
         """
         check_is_fitted(self)
         return make_pipeline(StandardScaler(), self._machine(self._setting()))
@@ -344,20 +343,20 @@ class TunedELM(_Tuned):
         """Hidden values of the largest layer."""
         largest = self._machine({"n_hidden": max(self.n_hidden)})
         largest.hidden_intercept_, largest.hidden_coef_ = (
-            # the wide product in the precision of the features, all sums in float64
+            # the product with the features is in their precision, all sums are in float64
             part.astype(Z.dtype)
             for part in self._layer(Z.shape[1], largest.n_hidden)
         )
         return largest._hidden(Z).astype(np.float64)
 
     def _layer(self, n_features, n_hidden):
-        """Hidden layer as a machine of that size draws it, without drawing it anew."""
+        """The layer that `random_layer` gives, from cached random numbers where possible."""
         if not isinstance(self.random_state, Integral):
-            return draw_layer(self.random_state, n_features, n_hidden)
+            return random_layer(self.random_state, n_features, n_hidden)
         n_most = max(n_hidden, *self.n_hidden)
-        drawn = _normals(int(self.random_state), (n_features + 1) * n_most)
-        coef = drawn[n_hidden : n_hidden * (n_features + 1)].reshape(n_features, n_hidden)
-        return drawn[:n_hidden], coef
+        values = _normals(int(self.random_state), (n_features + 1) * n_most)
+        coef = values[n_hidden : n_hidden * (n_features + 1)].reshape(n_features, n_hidden)
+        return values[:n_hidden], coef
 
     def _trials(self, H, y, folds):
         alphas = [alpha * self.n_features_in_ for alpha in self.alpha]
@@ -375,7 +374,7 @@ class TunedELM(_Tuned):
         scores = _ridge_scores(H, self._targets(y), folds, [n], [alpha])[n, alpha]
         if len(self.classes_) > 2:
             return scores
-        # of two classes the machine has the second score alone, which is minus the first
+        # for two classes the machine has only the second score; the first is minus that
         return [of_fold * [0, 1] for of_fold in scores]
 
     def _learn(self, Z, H, y, setting):
@@ -390,11 +389,11 @@ class TunedELM(_Tuned):
         return self._elm.decision_function(Z)
 
 
-@lru_cache(maxsize=1)  # the parts of a comparison share their seed and number of features
+@lru_cache(maxsize=1)  # seed and number of features are the same for all parts of a comparison
 def _normals(seed, size):
-    drawn = np.random.RandomState(seed).normal(size=size)
-    drawn.flags.writeable = False
-    return drawn
+    values = np.random.RandomState(seed).normal(size=size)
+    values.flags.writeable = False
+    return values
 
 
 def _ridge_scores(H, T, folds, sizes, alphas):
@@ -417,7 +416,7 @@ def _ridge_scores(H, T, folds, sizes, alphas):
             for alpha in alphas:
                 factor = _factor(gram, alpha)
                 for n in fitting:
-                    # the factor of the first columns is the corner of that of all columns
+                    # the Cholesky factor of the first n columns is a corner of the whole factor
                     coef = cho_solve((factor[:n, :n], True), right[:n], check_finite=False)
                     scores[n, alpha][i] = held_out[:, :n] @ coef
     products, done = 0.0, 0
@@ -435,7 +434,7 @@ def _ridge_scores(H, T, folds, sizes, alphas):
 
 
 def _factor(gram, alpha):
-    """Lower Cholesky factor of a matrix with something added on its diagonal."""
+    """Lower Cholesky factor of gram + alpha I."""
     regular = gram.copy()
     regular[np.diag_indices(len(gram))] += alpha
     return cholesky(regular, lower=True, overwrite_a=True, check_finite=False)

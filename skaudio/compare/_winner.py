@@ -6,11 +6,11 @@ import numpy as np
 from scipy.stats import binom
 
 UNEQUAL = 1.5  # clips of the largest class over those of the smallest
-_LEVEL = 0.05  # how often luck alone may pass for better than chance, over all rows together
+_LEVEL = 0.05  # significance level, over all rows together
 
 
 def winning_score(rows):
-    """Say by which score the winner is chosen.
+    """Return the score by which the winner is chosen.
 
     Parameters
     ----------
@@ -21,8 +21,8 @@ def winning_score(rows):
     -------
     score : {"accuracy", "balanced_accuracy"}
         "balanced_accuracy" if the classes are unequal: if the largest has more than one and a
-        half times as many test clips as the smallest. The accuracy would favour what knows
-        the large ones.
+        half times as many test clips as the smallest. The accuracy would favour rows that
+        recognise only the large classes.
     """
     counts = _counts(rows[0])
     return "balanced_accuracy" if counts.max() > UNEQUAL * counts.min() else "accuracy"
@@ -31,13 +31,13 @@ def winning_score(rows):
 def choose_winner(rows):
     """Choose the best row, if it is better than chance.
 
-    A binomial test, one-sided, asks how often a classifier that does not listen would have so
-    many test clips right, with the chance level of the score. With n rows it may happen in one of
-    20 n cases, so that the best of many is not taken for good because it is lucky. It takes clips
-    for independent: where many come from one group, it is too lenient.
+    A one-sided binomial test: how often would a classifier that ignores the features recognise so
+    many test clips, given the chance level of the score? With n rows the level is 0.05 / n, which
+    corrects for choosing the best of them. Clips are assumed to be independent, so the test is
+    too lenient if many of them come from one group.
 
-    For the balanced accuracy n clips count as ``n_classes**2 / sum(1 / n_clips_of_class)``, the
-    number of clips in equal classes whose mean would vary as much.
+    For the balanced accuracy the number of clips is ``n_classes**2 / sum(1 / n_clips_of_class)``:
+    so many clips in classes of equal size would give a mean of the same variance.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def choose_winner(rows):
     """
     score = winning_score(rows)
     best = max(rows, key=lambda row: getattr(row, score))
-    # draws share the clips, so they add none
+    # all draws have the same test clips, so they do not count as further ones
     counts = _counts(best) / best.draws
     n_clips = counts.sum() if score == "accuracy" else len(counts) ** 2 / np.sum(1 / counts)
     n_clips = floor(n_clips + 1e-6)
@@ -62,7 +62,7 @@ def choose_winner(rows):
 
 
 def chance_level(row, score):
-    """Return what a classifier that does not listen can reach.
+    """Return the score that a classifier can reach without looking at the features.
 
     Parameters
     ----------
@@ -74,9 +74,9 @@ def chance_level(row, score):
     Returns
     -------
     chance : float
-        Of the accuracy: the share of the largest class, even where, as with one test clip at a
-        time, the largest class of the training part is never the right one. Of the balanced
-        accuracy: one over the number of classes.
+        For the accuracy, at least the fraction of the largest class: ``row.chance`` can be lower,
+        for instance 0 where each test part is a single clip. For the balanced accuracy, one over
+        the number of classes.
     """
     counts = _counts(row)
     if score == "balanced_accuracy":
@@ -91,5 +91,5 @@ def _counts(row):
 
 
 def _tail(hits, n_clips, chance):
-    """Probability of at least so many hits."""
+    """Probability of at least so many hits by chance."""
     return binom.sf(hits - 1, n_clips, chance)

@@ -7,7 +7,7 @@ from ._folder import read_class_folders
 from ._shared import check_complete, fold_splits, make_bunch, read_table
 
 _ESC10_COMMIT = "553c8f1743b9dba6b282e1323c3ca8fa76923448"
-# ESC-10 names four of its classes otherwise than ESC-50, which it is a part of.
+# ESC-10 is a part of ESC-50, but has other names for four of its classes.
 _ESC50_NAMES = {
     "baby_cry": "crying_baby",
     "dog_bark": "dog",
@@ -73,7 +73,7 @@ def fetch_esc10(*, data_home=None, download_if_missing=True):
     ------
     OSError
         If the recordings are missing or incomplete, or if the download fails or is not what
-        was published; nothing of it is kept then.
+        was published; nothing is saved then.
 
     References
     ----------
@@ -95,7 +95,7 @@ def fetch_esc10(*, data_home=None, download_if_missing=True):
         download_if_missing=download_if_missing,
         also=("ESC-50-master", "esc50"),
     )
-    # {fold}-{recording}-{take}, which ESC-50 continues with the number of the class
+    # {fold}-{recording}-{take}; in ESC-50 the number of the class follows
     clips = sorted(
         (path.stem.split("-")[:3], path, label)
         for path, label in _esc10_clips(folder)

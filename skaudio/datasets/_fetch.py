@@ -1,4 +1,4 @@
-"""Archives of public recordings: downloaded once, checked file by file, put in place whole."""
+"""Archives of public recordings: downloaded once, checked file by file, installed in one step."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ import pooch
 
 _HOST = "https://github.com"
 _MANIFESTS = Path(__file__).with_name("manifests")
-# Of an archive; the largest has 42 MB and 3100 files.
+# Limits for an archive; the largest has 42 MB and 3100 files.
 _MAX_ARCHIVE, _MAX_UNPACKED, _MAX_MEMBERS = 100 << 20, 200 << 20, 10_000
 _MAX_SECONDS = 2 * 60 * 60  # of a download
 
@@ -109,19 +109,19 @@ def home(data_home):
 
 
 def scratch(target):
-    """Make a hidden folder next to a target, where it is completed before it is renamed.
+    """Make a hidden folder next to a target, to prepare it in before it is renamed.
 
-    A process that is killed leaves the folder, which is never read again.
+    A killed process leaves this folder behind; it is never read.
 
     Parameters
     ----------
     target : Path
-        What will be renamed.
+        Final name.
 
     Returns
     -------
     folder : TemporaryDirectory
-        Context that gives its name.
+        Context manager that gives the name of the folder.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -143,18 +143,18 @@ def save(url, path, *, magic, max_bytes, what, remedy):
     path : Path
         Where to write it, in a folder that is removed if this fails.
     magic : tuple of bytes
-        What such a file may begin with.
+        Possible first bytes of such a file.
     max_bytes : int
-        More than it has.
+        Upper limit of its size.
     what : str
-        What it should be, for messages.
+        What the file should be, for messages.
     remedy : str
         What a user can do if this fails, for messages.
 
     Raises
     ------
     OSError
-        If it does not arrive whole within two hours, or is something else.
+        If it does not arrive complete within two hours, or is something else.
     """
     failures = []
 
@@ -167,8 +167,8 @@ def save(url, path, *, magic, max_bytes, what, remedy):
         except Exception as error:
             failures.append(error)
 
-    # A server that sends a byte now and then never times out. Its thread is left behind, and ends
-    # when it finds the file closed.
+    # A server that sends a byte now and then never times out. After the deadline the thread is
+    # left alone; it ends when it finds the file closed.
     thread = threading.Thread(target=receive, daemon=True)
     with open(path, "w+b") as file:
         thread.start()
@@ -186,7 +186,7 @@ def _receive(url, file, max_bytes):
     import requests
     from tqdm import tqdm
 
-    # uncompressed, so that as many bytes arrive as the header says
+    # uncompressed, so that Content-Length is the number of bytes to write
     plain = {"Accept-Encoding": "identity"}
     with requests.get(url, stream=True, timeout=30, headers=plain) as response:
         response.raise_for_status()
@@ -226,9 +226,9 @@ def _download(url, top, expected, folder):
 
 
 def _unpack(archive, top, expected, folder):
-    """Unpack the members that the manifest names, and no other, if their contents are right.
+    """Unpack the members that the manifest names, and no other, if their hashes are right.
 
-    The archives are made anew whenever they are asked for and have no lasting hash themselves.
+    The archives have no stable hash of their own, since the server generates them on request.
     """
     try:
         with zipfile.ZipFile(archive) as members:
@@ -236,21 +236,21 @@ def _unpack(archive, top, expected, folder):
             for name, digest in expected.items():
                 content = members.read(f"{top}/{name}")
                 if hashlib.sha256(content).hexdigest() != digest:
-                    raise OSError(f"the downloaded {name} is not the published one; nothing kept")
+                    raise OSError(f"the downloaded {name} is not the published one; nothing saved")
                 path = folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
     except KeyError:
-        raise OSError(f"the downloaded archive lacks {name}; nothing kept") from None
+        raise OSError(f"the downloaded archive lacks {name}; nothing saved") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise OSError(f"the downloaded archive is damaged ({error}); try again") from error
 
 
 def _check_size(members):
-    """Raise OSError if an archive would fill the disk or the memory; nothing is unpacked for it."""
+    """Raise OSError if an archive would fill the disk or the memory, without unpacking it."""
     n_bytes = sum(member.file_size for member in members)
     if len(members) > _MAX_MEMBERS or n_bytes > _MAX_UNPACKED:
         raise OSError(
             f"the downloaded archive claims {len(members)} files and {n_bytes} bytes, far more "
-            "than was published; nothing kept"
+            "than was published; nothing saved"
         )

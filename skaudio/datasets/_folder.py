@@ -114,7 +114,7 @@ def load_audio_folder(path, *, metadata=None, groups=None, n_splits=5, random_st
         paths, labels, groups, folds = _read_clips(folder, Path(metadata).expanduser(), groups)
 
     if folds is None:
-        splits, protocol = _draw_splits(labels, groups, n_splits, random_state)
+        splits, protocol = _random_splits(labels, groups, n_splits, random_state)
     else:
         splits, protocol = fold_splits(folds), f"the {len({*folds})} of the table"
         if groups is not None:
@@ -175,7 +175,7 @@ def _suffixes():
 
 
 def _audio_files(folder, suffixes, above):
-    """Yield the sound files below a folder; `above` holds the folders that lead to it."""
+    """Yield the sound files below a folder; `above` holds the folders it is in."""
     here = folder.resolve()
     if here in above:  # a link back up
         return
@@ -248,7 +248,7 @@ def _column(rows, name, table):
     return values
 
 
-def _draw_splits(labels, groups, n_splits, random_state):
+def _random_splits(labels, groups, n_splits, random_state):
     """Return shuffled, stratified splits and their description."""
     units = range(len(labels)) if groups is None else groups
     counts = Counter(label for label, _ in {*zip(labels, units, strict=True)})
@@ -262,8 +262,8 @@ def _draw_splits(labels, groups, n_splits, random_state):
     splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
     splitter = splitter(n_splits, shuffle=True, random_state=random_state)
     splits = list(splitter.split(labels, labels, groups))
-    kept_apart = "without groups" if groups is None else "groups kept apart"
-    return splits, f"{n_splits}, stratified, {kept_apart}"
+    how = "without groups" if groups is None else "no group on both sides"
+    return splits, f"{n_splits}, stratified, {how}"
 
 
 def _warn_of_leaks(splits, groups):
@@ -273,7 +273,7 @@ def _warn_of_leaks(splits, groups):
         if shared.size:
             warnings.warn(
                 f"splits[{number}] trains and tests on the same group, {shared[0]}: its score "
-                "will flatter; mend the column split, or empty it to have the splits drawn",
+                "will be too good; correct the column split, or empty it to get random splits",
                 stacklevel=3,
             )
             break

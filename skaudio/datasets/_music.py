@@ -17,7 +17,7 @@ GTZAN music genres, fault-filtered
 
 Splits: one, 443 excerpts to train on and 290 to test; `validation` holds the rows of 197 more.
 The parts share no artist, and repeated, distorted and wrongly labelled excerpts are left out
-(Kereliuk et al. 2015). Random splits of GTZAN flatter any method.
+(Kereliuk et al. 2015). With random splits of GTZAN, the scores of any method are too good.
 
 Source: http://marsyas.info/downloads/datasets.html; the lists of the parts are those of
 https://github.com/jongpillee/music_dataset_split.
@@ -48,7 +48,8 @@ Extended Ballroom
 {n_clips} excerpts (4180 in the full set) of 30 s in 13 classes of dances.
 
 Splits: {n_splits} stratified folds, not shuffled. There are no groups: the set holds some
-pieces more than once (its XML file lists them), and these folds do not keep them apart.
+pieces more than once (its XML file lists them), and these folds may test a piece that they have
+trained on.
 
 Source: http://anasynth.ircam.fr/home/media/ExtendedBallroom
 Licence: none was given; the excerpts come from commercial recordings.

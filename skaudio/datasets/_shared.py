@@ -1,4 +1,4 @@
-"""What the readers share: tables, folds and the Bunch that they return."""
+"""Helpers of all readers: tables, folds, and the Bunch that is returned."""
 
 import csv
 from collections import Counter
@@ -9,7 +9,7 @@ from sklearn.utils import Bunch
 
 
 def make_bunch(paths, labels, splits, descr, *, groups=None, **extra):
-    """Put a data set into the form that all functions of this package return.
+    """Make the Bunch that all functions of this package return.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def make_bunch(paths, labels, splits, descr, *, groups=None, **extra):
     splits : list of (train, test), each ndarray of int
         Row numbers.
     descr : str
-        What the set is.
+        Description of the set.
     groups : sequence of str or None
         Group of each clip, if there are groups.
     **extra
@@ -48,7 +48,7 @@ def make_bunch(paths, labels, splits, descr, *, groups=None, **extra):
 
 
 def fold_splits(folds):
-    """Make one split per fold, which tests the clips of that fold.
+    """Make one split per fold, with the clips of that fold as its test part.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def read_table(table, columns):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no such table; the message tells why and what to do.
+        If it is not such a table; the message says why and what to do.
     """
     if not Path(table).is_file():
         raise FileNotFoundError(f"there is no table {table}")
@@ -113,7 +113,7 @@ def read_table(table, columns):
     if not rows:
         raise ValueError(f"{table} has a header, but no row below it")
     for number, row in enumerate(rows, 2):
-        if None in row:  # where DictReader puts what has no column
+        if None in row:  # DictReader's key for cells without a column
             raise ValueError(
                 f"row {number} of {table} has more cells than the header; "
                 "put a cell that holds a comma in quotation marks"

@@ -53,7 +53,7 @@ def fetch_fsdd(*, data_home=None, split="speaker", download_if_missing=True):
     ------
     OSError
         If the recordings are missing or incomplete, or if the download fails or is not what
-        was published; nothing of it is kept then.
+        was published; nothing is saved then.
 
     Examples
     --------

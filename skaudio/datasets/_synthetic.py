@@ -81,10 +81,10 @@ vibrato and breath of its class, all of them varied from note to note, heard
 through a random microphone (spectral tilt) in a random room (short decaying
 reverberation) above coloured noise, at a random level.
 
-The groups are {n_groups} pitches, two semitones apart. The splits keep the
-pitches apart: a classifier is tested on pitches that it has never heard, so it
-has to know the instrument by its timbre and its course in time. Nothing is
-recorded; the sounds carry no licence.
+The groups are {n_groups} pitches, two semitones apart. No pitch is on both sides
+of a split: a classifier is tested on pitches that it has never heard, so it has
+to recognise the instrument by its timbre and its development in time. Nothing
+is recorded; the sounds carry no licence.
 """
 
 
@@ -114,11 +114,11 @@ def make_sounds(
         Sample rate of the clips in Hz, at least 4000.
 
     min_seconds, max_seconds : float, default=0.4, 1.0
-        Shortest and longest clip in seconds; lengths are drawn evenly between.
+        Shortest and longest clip in seconds; lengths are distributed uniformly.
 
     snr : tuple of float, default=(10.0, 30.0)
         Lowest and highest ratio of tone to background noise in dB; each clip
-        draws its own.
+        has its own.
 
     random_state : int, RandomState, Generator or None, default=None
         Where the random numbers come from. An int gives the same sounds at each
@@ -224,8 +224,8 @@ def _validate_parameters(n_samples, sample_rate, min_seconds, max_seconds, snr):
 def _generator(random_state):
     """Return a Generator of our own, whatever kind of seed was given."""
     if isinstance(random_state, np.random.RandomState):
-        # A few drawn words as a seed: the caller's state moves on, so two calls
-        # with one RandomState give different sounds, as in scikit-learn.
+        # Taking the seed from the caller's state advances it, so two calls with
+        # one RandomState give different sounds, as in scikit-learn.
         return np.random.default_rng(random_state.randint(0, 2**31, size=4))
     if random_state is None or isinstance(random_state, Integral | np.random.Generator):
         return np.random.default_rng(random_state)
@@ -291,7 +291,7 @@ def _partials(instrument, frequency, sample_rate, rng):
 
 
 def _record(tone, snr, sample_rate, rng):
-    """Return the note as a random microphone in a random, noisy room hears it.
+    """Return the note as recorded by a random microphone in a random, noisy room.
 
     Parameters
     ----------
@@ -302,7 +302,7 @@ def _record(tone, snr, sample_rate, rng):
     sample_rate : int
         In Hz.
     rng : numpy.random.Generator
-        Draws room, microphone, noise and level.
+        Determines room, microphone, noise and level.
 
     Returns
     -------

@@ -4,8 +4,8 @@ import numpy as np
 
 from ._style import COLOURS, HATCHES, new_panels, readable, text_width
 
-_BAR = 0.16  # inches
-_SCORE = 0.45  # inches that a written score needs
+_BAR = 0.16  # inches, height of a bar
+_SCORE = 0.45  # inches, width of a written score
 
 
 class ComparisonDisplay:
@@ -149,7 +149,7 @@ class ComparisonDisplay:
         Notes
         -----
         Names in other scripts are drawn with any installed font that has them. Where none has, a
-        warning tells the names that stand for them in the picture.
+        warning lists the names that replace them in the picture.
         """
         names = {"set": self.data, "extractor": self.extractors, "classifier": self.classifiers}
         with readable(**names) as shown:
@@ -188,7 +188,7 @@ class ComparisonDisplay:
         """Draw one data set; return the bars of each classifier."""
         _, n_extractors, n_classifiers = self.mean.shape
         centre = np.arange(n_extractors)
-        height = 1 / (n_classifiers + 0.5)  # half a bar's width stays free between extractors
+        height = 1 / (n_classifiers + 0.5)  # a gap of half a bar between extractors
         bars = []
         for k in range(n_classifiers):
             position = centre + height * (k - (n_classifiers - 1) / 2)
@@ -196,7 +196,7 @@ class ComparisonDisplay:
         ax.set_yticks(centre, [shown[name] for name in self.extractors])
         ax.set_ylim(n_extractors - 0.4, -0.6)  # the first extractor on top
 
-        # the longest bar leaves place for its score
+        # space for the score of the longest bar
         width = ax.get_window_extent().width / ax.figure.dpi
         longest = np.nanmax(self.mean + self.std)
         ax.set_xlim(0, max(1.0, longest / (1 - min(0.5, _SCORE / width))))

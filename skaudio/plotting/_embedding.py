@@ -64,7 +64,7 @@ class EmbeddingDisplay:
 
     @classmethod
     def from_estimator(cls, extractor, X, y, *, method="pca", random_state=0, target_names=None):
-        """Make a display of clips as an extractor hears them.
+        """Make a display of clips by their features.
 
         Parameters
         ----------
@@ -108,7 +108,7 @@ class EmbeddingDisplay:
             Class of each clip.
 
         method : {"pca", "tsne"}, default="pca"
-            The two main components, or t-SNE, which keeps neighbours together and whose
+            The two main components, or t-SNE, which preserves neighbourhoods and whose
             distances between groups mean little.
 
         random_state : int, RandomState or None, default=0
@@ -198,7 +198,8 @@ def _flatten(Z, method, random_state):
     if method == "tsne":
         from sklearn.manifold import TSNE
 
-        perplexity = min(30.0, (len(Z) - 1) / 3)  # about the number of neighbours that count
+        # the perplexity is about the number of neighbours that are considered
+        perplexity = min(30.0, (len(Z) - 1) / 3)
         points = TSNE(perplexity=perplexity, random_state=random_state).fit_transform(Z)
         return points, ("t-SNE 1", "t-SNE 2")
     from sklearn.decomposition import PCA

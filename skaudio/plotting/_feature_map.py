@@ -1,4 +1,4 @@
-"""What the layers of an extractor make of one clip."""
+"""The maps of one clip in the layers of an extractor."""
 
 import numpy as np
 
@@ -112,10 +112,10 @@ class FeatureMapDisplay:
         stops = np.cumsum([len(m.channels) for m in layers])
         for i in _positions(layer, names):
             n = len(layers[i].channels)
-            kept = np.linspace(0, n - 1, min(n, max_channels or n)).round().astype(int)
-            shown["maps"].append(frames[:, stops[i] - n + kept].T)
+            chosen = np.linspace(0, n - 1, min(n, max_channels or n)).round().astype(int)
+            shown["maps"].append(frames[:, stops[i] - n + chosen].T)
             shown["names"].append(names[i])
-            shown["channels"].append([layers[i].channels[c] for c in kept])
+            shown["channels"].append([layers[i].channels[c] for c in chosen])
         return cls(**shown, times=times, step=step)
 
     def plot(self, ax=None):
@@ -153,12 +153,13 @@ class FeatureMapDisplay:
 
     def _plot_map(self, ax, values, name, channels):
         """Draw one layer, the first channel at the bottom."""
-        # a quiet moment or a channel of another scale, such as mfcc0, leaves the others visible
+        # quantiles, so that a quiet moment or a channel of another scale, such as mfcc0, does not
+        # hide the others
         low, high = (
             np.percentile(np.percentile(values, within, axis=1), across)
             for within, across in ((1, 5), (99, 95))
         )
-        if low == high:  # rarely active
+        if low == high:  # a layer that is rarely active
             low, high = values.min(), values.max()
         n = len(values)
         begin, end = self.times[0] - self.step / 2, self.times[-1] + self.step / 2
@@ -178,7 +179,7 @@ class FeatureMapDisplay:
 
 
 def _positions(layer, names):
-    """Positions of the wanted layers."""
+    """Indices of the layers to show."""
     if layer is None:
         return range(len(names))
     if layer in names:

@@ -1,4 +1,4 @@
-"""The filters that hear first."""
+"""The filters of the first layer."""
 
 import math
 

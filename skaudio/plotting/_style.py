@@ -1,4 +1,4 @@
-"""What the displays share: colours, fonts for names in any script, and a figure of panels."""
+"""Helpers of all displays: colours, fonts for names in any script, figures of several panels."""
 
 import math
 import unicodedata
@@ -8,14 +8,14 @@ from functools import lru_cache
 
 import numpy as np
 
-# Okabe and Ito's colours (without yellow, which is faint on white): told apart with any
-# common kind of colour vision. Hatches and markers double them.
+# The colours of Okabe and Ito, without yellow, which is faint on white. They can be distinguished
+# with all common kinds of colour vision; hatches and markers double their number.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#999999")
 HATCHES = ("", "////", "....", "xxxx")
 MARKERS = ("o", "s", "^", "X", "D", "v", "P", "<", ">", "p", "h", "*")
 
 _FONTS = ("Noto Sans", "Hiragino", "Microsoft", "Malgun", "PingFang", "Source Han", "WenQuanYi")
-_BLANK = ("Last Resort", "LastResort", ".LastResort", "Adobe Blank")  # they draw boxes
+_BLANK = ("Last Resort", "LastResort", ".LastResort", "Adobe Blank")  # all glyphs are boxes
 _LONGEST = 32  # characters of a name; CJK characters count twice
 
 
@@ -60,7 +60,7 @@ def readable(**names):
             "Chinese, Japanese and Korean.",
             stacklevel=4,
         )
-    # a dollar sign in a name is no formula
+    # a dollar sign in a name does not begin a formula
     with matplotlib.rc_context({"font.family": families, "text.parse_math": False}):
         yield shown
 
@@ -82,7 +82,7 @@ def text_width(text):
 
 
 def _shortened(name):
-    """Return a name of at most _LONGEST characters: beginning and end tell names apart."""
+    """Return a name of at most _LONGEST characters; the middle of a longer one is cut out."""
     if text_width(name) <= _LONGEST:
         return name
     head = tail = ""
@@ -97,7 +97,7 @@ def _shortened(name):
 
 
 def _families(missing):
-    """Font families, the usual ones first, and the characters that none of them has."""
+    """Return font families, the usual ones first, and the characters that none of them has."""
     from matplotlib import font_manager, rcParams
 
     families = [*rcParams["font.family"]]
@@ -108,7 +108,7 @@ def _families(missing):
             for font in font_manager.fontManager.ttflist
             if font.style == "normal" and not font.name.startswith(_BLANK)
         }
-        # fonts known to be complete first: reading all of hundreds takes seconds
+        # fonts with many scripts first, since reading hundreds of fonts takes seconds
         for name in sorted(fonts, key=lambda name: (not name.startswith(_FONTS), name)):
             found = missing & _glyphs(fonts[name])
             if found:
@@ -183,6 +183,6 @@ def new_panels(ax, n, *, most, width, height, margin=0.0, **options):
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # inches
     for spare in axes.flat[n:]:
         spare.remove()
-    for lowest in axes.flat[n - n_columns : n]:  # also above a place that stays free
+    for lowest in axes.flat[n - n_columns : n]:  # also where the panel below is missing
         lowest.tick_params(labelbottom=True)
     return axes.ravel()[:n]

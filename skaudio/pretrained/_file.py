@@ -1,7 +1,7 @@
-"""Files of torch.save, opened so that they run nothing and take no more memory than they are long.
+"""Safe reading of files of torch.save: no code is run, and memory is bounded by the file size.
 
-torch's restricted unpickler runs no code of the file, but it trusts the sizes in it: a record may
-claim to unpack to a thousand times the file. So all sizes are compared with the file's first.
+torch's restricted unpickler runs no code from the file, but it trusts the sizes in it: a record
+may claim to unpack to a thousand times the size of the file. So all sizes are checked first.
 """
 
 import argparse
@@ -16,21 +16,21 @@ import torch
 __all__ = ["MAGIC", "CheckpointError", "RefusedError", "load"]
 
 _ZIP = b"PK\3\4"
-_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the number that files of 2019 begin with
+_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # first bytes of files of 2019
 MAGIC = (_ZIP, _LEGACY)
 
-# Values that are no weights. Those of a network with a hundred layers, its optimizer included,
-# need a tenth; a pickle makes objects a hundred times its own size.
+# Limit for everything but weights. A network with a hundred layers, optimizer included, needs a
+# tenth of it. The objects of a pickle may take a hundred times its own size.
 _MAX_BYTES = 1 << 20
 _N_LEGACY_PICKLES = 5  # magic number, version, machine, contents, order of the arrays
-# What a pickle may name; torch itself also admits some that copy or allocate without bound.
+# Names that a pickle may use; torch admits further ones that copy or allocate without bound.
 _PLAIN = re.compile(
     r"argparse Namespace|collections (OrderedDict|Counter)|fairseq\.meters \w+Meter"
     r"|torch\._utils _rebuild_(tensor|tensor_v2|parameter)"
     r"|torch (\w+Storage|Size|device|b?float\d+|u?int\d+|bool)"
     r"|_codecs encode|(builtins|__builtin__) (set|complex)"
 )
-_METERS = [  # running means of the training, in files of 2019: become empty objects
+_METERS = [  # running means of the training in files of 2019; read as empty objects
     type(name, (), {"__module__": "fairseq.meters"})
     for name in ("AverageMeter", "StopwatchMeter", "TimeMeter")
 ]
@@ -42,11 +42,11 @@ class CheckpointError(ValueError):
 
 
 class RefusedError(CheckpointError):
-    """The file holds what only pickle could make, or run."""
+    """The file holds objects that only an unrestricted pickle could make."""
 
 
 def load(path):
-    """Load a file of torch.save on the processor.
+    """Load a file of torch.save on the CPU.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def load(path):
     RefusedError
         If it holds more than plain values and arrays.
     CheckpointError
-        If it is no such file, is damaged, or claims more than it holds.
+        If it is not such a file, is damaged, or has records larger than the file.
     """
     if not path.is_file():  # opening a pipe could wait forever
         raise CheckpointError("it is a folder" if path.is_dir() else "it is a device or a pipe")
@@ -71,7 +71,7 @@ def load(path):
         return _loaded(path)
     except CheckpointError:
         raise
-    except Exception as error:  # of whatever kind a damaged file provokes
+    except Exception as error:  # damaged files cause exceptions of many kinds
         raise CheckpointError(_DAMAGED) from error
 
 
@@ -91,7 +91,7 @@ def _loaded(path):
 
 
 def _on_cpu_within(n_bytes):
-    """Function that leaves arrays on the processor, which may claim so many bytes in all."""
+    """Function for ``map_location``: arrays stay on the CPU, with at most so many bytes in all."""
     claimed = 0
 
     def place(storage, location):
@@ -105,7 +105,7 @@ def _on_cpu_within(n_bytes):
 
 
 def _check_names(content, n_pickles):
-    """Raise RefusedError if pickles would make other things than plain values and arrays."""
+    """Raise RefusedError if pickles would make anything but plain values and arrays."""
     stream = io.BytesIO(content)
     for _ in range(n_pickles):
         for opcode, name, _ in pickletools.genops(stream):
@@ -128,10 +128,10 @@ def _pickle_of_zip(file, n_bytes):
 
 
 def _directory(file, n_bytes):
-    """Start and length of the directory, as the C++ in torch finds it.
+    """Start and length of the directory, found as the C++ code in torch finds it.
 
-    It looks where the end of the file points to, Python just before that end. A file in which
-    these differ could show Python one directory and torch another.
+    torch looks where the record at the end of the file points to, Python just before that record.
+    If these differed, Python could check one directory while torch reads another.
     """
     end, locator, large = map(struct.Struct, ("<4s4H2LH", "<4sLQL", "<4sQ2H2L4Q"))
     file.seek(n_bytes - end.size - locator.size)
@@ -148,8 +148,8 @@ def _directory(file, n_bytes):
 
 
 def _checked_pickle(records, n_bytes):
-    """The record data.pkl, once it is known that no record holds more than the file."""
-    # torch does not tell upper from lower case, and Python cuts names at a null character
+    """The record data.pkl, after a check that no record claims to be larger than the file."""
+    # torch ignores case in names, and Python cuts names at a null character
     names = [record.orig_filename.lower() for record in records]
     if len({*names}) < len(names) or "\0" in "".join(names):
         raise zipfile.BadZipFile

@@ -1,4 +1,4 @@
-"""Convolutions and weights of wav2vec networks, as fairseq writes them and as they are here."""
+"""Layers and weights of wav2vec networks: fairseq's notation and names, and those of skaudio."""
 
 import ast
 import reprlib
@@ -12,7 +12,7 @@ def parse_layers(layers):
     Parameters
     ----------
     layers : str or sequence of (dim, kernel, stride)
-        For instance "[(512, 10, 5)] + [(512, 4, 2)] * 3". A text is taken apart, not evaluated.
+        For instance "[(512, 10, 5)] + [(512, 4, 2)] * 3". A string is parsed, not evaluated.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def parse_layers(layers):
             items = _evaluate(ast.parse(layers.strip(), mode="eval").body)
         else:
             items = layers
-        # arrays, which could be unpacked, too, may claim any length
+        # not any iterable: arrays in a file may claim any length
         if not isinstance(items, list | tuple) or not all(
             isinstance(x, list | tuple) for x in items
         ):
@@ -65,7 +65,7 @@ def is_size(value):
     Returns
     -------
     fits : bool
-        True and False are none.
+        False for True and False.
     """
     return type(value) is int and 0 < value <= _MAX_SIZE
 
@@ -78,7 +78,7 @@ class _Shown(reprlib.Repr):
 
 
 def shown(value):
-    """Describe a value of a file, whose own words could be endless.
+    """Describe a value of a file, whose ``repr`` may be very long.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def shown(value):
 
 
 def _evaluate(node):
-    """Value of an expression of whole numbers, lists, their sums and multiples, and no other."""
+    """Value of an expression of whole numbers, lists, their sums and multiples, nothing else."""
     match node:
         case ast.Constant(value=int(value)):
             return value
@@ -117,7 +117,7 @@ def _evaluate(node):
 
 
 def layout(arguments):
-    """Spell out which weights a network has.
+    """List the weights of a network.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def layout(arguments):
 
 
 def _pair(theirs, ours, shape, n_biases=None):
-    """Weight and bias; there are as many biases as rows of the weight, unless said otherwise."""
+    """Weight and bias; by default there are as many biases as rows of the weight."""
     return [
         (f"{theirs}.weight", f"{ours}.weight", shape),
         (f"{theirs}.bias", f"{ours}.bias", (n_biases or shape[0],)),
@@ -186,7 +186,7 @@ def _quantizer_layout(dim, kind, n_codes, n_groups, shared, depth=None, **_):
         yield f"{theirs}.embedding", "quantizer.table", (n_codes, n_tables, width)
         return
     n_in = dim
-    for i in range(depth - 1):  # twice as wide within
+    for i in range(depth - 1):  # hidden layers are twice as wide
         ours = f"quantizer.projection.{i}"
         yield from _pair(f"{theirs}.weight_proj.{i}.0", ours, (2 * dim, n_in))
         n_in = 2 * dim

@@ -1,7 +1,7 @@
 """Checkpoints of fairseq's wav2vec and vq-wav2vec: file -> network arguments and weights.
 
-Such a file is a pickle, which could run anything when it is opened. Here torch's restricted
-unpickler opens it, and everything found in it is checked before it is handed on.
+Such a file is a pickle, which could run any code when it is opened. Here torch's restricted
+unpickler opens it, and everything found in it is checked before it is used.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from ._layout import is_size, layout, parse_layers, shown
 
 __all__ = ["KNOWN", "Checkpoint", "Release", "fetch_checkpoint", "parse_layers", "read_checkpoint"]
 
-# What an argument is when a file lacks it: in files of 2019, which hold "args" ...
+# Defaults of arguments that a file lacks: in files of 2019, which hold "args" ...
 _OLD = {
     "conv_feature_layers": "[(512, 10, 5)] + [(512, 8, 4)] + [(512, 4, 2)] * 3",
     "conv_aggregator_layers": "[(512, 3, 1)] * 9",
@@ -57,7 +57,7 @@ _CHOICES = {
     "aggregator": ("cnn", "gru"),
     "vq_type": ("none", "gumbel", "kmeans"),
 }
-# Key of the arguments, key of the weights, defaults: fairseq old and new, converted by s3prl.
+# Key of the arguments, key of the weights, and defaults: old fairseq, new fairseq, s3prl.
 _KINDS = (("args", "model", _OLD), ("cfg", "model", _NEW), ("model_cfg", "model_weight", _NEW))
 
 _PASS = "pass a complete wav2vec or vq-wav2vec checkpoint of fairseq"
@@ -147,15 +147,15 @@ def fetch_checkpoint(name, *, data_home=None):
     Returns
     -------
     path : Path
-        The file; it is complete, or not there.
+        The complete file.
 
     Raises
     ------
     ValueError
         If the name is unknown.
     OSError
-        If it cannot be downloaded or written, does not arrive whole within two hours, is no
-        checkpoint, or is not the published one.
+        If it cannot be downloaded or written, does not arrive complete within two hours, is not
+        a checkpoint, or is not the published one.
 
     Examples
     --------
@@ -179,7 +179,7 @@ def fetch_checkpoint(name, *, data_home=None):
             remedy="download it by hand and pass its path",
         )
         if release.sha256 and pooch.file_hash(downloaded) != release.sha256:
-            raise OSError(f"the downloaded {name} is not the published one; nothing kept")
+            raise OSError(f"the downloaded {name} is not the published one; nothing saved")
         downloaded.replace(path)
     return path
 
@@ -188,10 +188,10 @@ def read_checkpoint(path):
     """Read a wav2vec or vq-wav2vec checkpoint without running anything in it.
 
     Files of all versions of fairseq are read, and those converted by s3prl. Arguments that a
-    file lacks are those of its version of fairseq. Weights are lifted to float32.
+    file lacks get the defaults of its version of fairseq. Weights are converted to float32.
 
-    The arguments are such that one clip gives what the published code gives for it. That code
-    feeds a recurrent aggregator with batch and time exchanged, so that each frame of a single
+    With these arguments, a single clip gives the same features as with the published code. That
+    code feeds a recurrent aggregator with batch and time exchanged, so that each frame of a single
     clip starts from a zero state; ``gru_recurrent`` is therefore False.
 
     Parameters
@@ -202,14 +202,14 @@ def read_checkpoint(path):
     Returns
     -------
     checkpoint : Checkpoint
-        Arguments and weights of the network, which fit each other.
+        Arguments of the network, and weights that fit them.
 
     Raises
     ------
     FileNotFoundError
         If it does not exist.
     ValueError
-        If it cannot be read; the message tells why and what to do.
+        If it cannot be read; the message says why and what to do.
     """
     path = Path(path)
     if not path.exists():
@@ -218,7 +218,7 @@ def read_checkpoint(path):
         values, tensors = _parts(load(path))
         arguments = _arguments(values, tensors)
         return Checkpoint(arguments, _weights(arguments, tensors, path.stat().st_size))
-    except Exception as error:  # of whatever kind a damaged file provokes
+    except Exception as error:  # damaged files cause exceptions of many kinds
         advice = _CONVERT if isinstance(error, RefusedError) else _PASS
         reason = " ".join(f"{error}".split())  # names in the file may hold line breaks
         raise ValueError(f"{path} cannot be read: {reason}; {advice}") from error
@@ -284,7 +284,7 @@ def _arguments(values, tensors):
         "residual_scale": values["residual_scale"],
         "aggregator": values["aggregator"],
         "gru_dim": values["gru_dim"],
-        # published, a GRU takes the frames of a clip for clips: each starts from a zero state
+        # the published code feeds a GRU frames in place of clips: each starts from a zero state
         "gru_recurrent": False,
         "bias": not values["no_conv_bias"],
         "zero_pad": values["agg_zero_pad"],
@@ -306,7 +306,7 @@ def _quantizer(values, tensors):
             f"{n_groups} groups of width {values['vq_dim'] or dim} in all do not fit the encoder's "
             f"width of {dim}"
         )
-    # the published command line says that the table is shared, the published file holds two
+    # the published command line says that groups share one table, the published file holds two
     name, length = {"gumbel": ("vars", n_codes), "kmeans": ("embedding", 1)}[kind]
     table = tensors.get(f"vector_quantizer.{name}")
     shared = values["combine_groups"]
@@ -320,14 +320,14 @@ def _quantizer(values, tensors):
 
 
 def _weights(arguments, tensors, n_bytes):
-    """Weights by our names, of a file of so many bytes."""
+    """Weights under our names; ``n_bytes`` is the size of the file."""
     if not all(isinstance(name, str) for name in tensors):
         raise ValueError("a weight in it has no name")
     found, unknown = {}, {*tensors}
     for theirs, ours, shape in layout(arguments):
         found[ours] = theirs, _checked_tensor(theirs, tensors, shape)
         unknown.discard(theirs)
-    # a second aggregator, of the targets, which serves the training only
+    # a second aggregator, of the targets, is used only in training
     unknown = sorted(name for name in unknown if not name.startswith("project_features."))
     if unknown:
         raise ValueError(f"its arguments do not account for {unknown[0]:.80}")
@@ -340,7 +340,7 @@ def _checked_tensor(name, tensors, shape):
     tensor = tensors.get(name)
     if tensor is None:
         raise ValueError(f"it lacks {name}")
-    # one that is not contiguous could claim more numbers than the file holds
+    # the shape of a tensor that is not contiguous could exceed its numbers in the file
     sound = isinstance(tensor, torch.Tensor) and tensor.is_floating_point()
     if not (sound and tensor.layout == torch.strided and tensor.is_contiguous()):
         raise ValueError(f"{name} is no array of weights")
@@ -350,7 +350,7 @@ def _checked_tensor(name, tensors, shape):
 
 
 def _array(name, tensor):
-    array = np.array(tensor.detach().float().numpy())  # not part of the file any more
+    array = np.array(tensor.detach().float().numpy())  # a copy, independent of the file
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinity")
     return array

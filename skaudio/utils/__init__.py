@@ -1,1 +1,1 @@
-"""Tools around the extractors: discovery, and the public checks."""
+"""Tools for authors of extractors: discovery, and the public checks."""

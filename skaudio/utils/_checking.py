@@ -1,4 +1,4 @@
-"""What the audio estimator checks share: clips, comparisons, and how a failure is told."""
+"""Helpers of the audio checks: clips, comparisons, and one form of error message."""
 
 import functools
 import random
@@ -21,11 +21,11 @@ __all__ = [
     "sound_folder",
 ]
 
-TOLERANCE = 1e-5  # of the feature's scale; float32 sums in another order come to about 1e-6
+TOLERANCE = 1e-5  # of the feature's scale; another order of float32 sums changes about 1e-6
 
 
 def contract(check):
-    """Make a check of what is given a clone, and tells every failure the same way.
+    """Decorator of all checks: run it on a clone, and report every failure in the same form.
 
     Parameters
     ----------
@@ -35,18 +35,18 @@ def contract(check):
     Returns
     -------
     check : callable
-        Leaves the estimator alone, is deterministic, and raises nothing but AssertionError.
+        Does not change the estimator, is deterministic, and raises nothing but AssertionError.
     """
 
     @functools.wraps(check)
     def checked(estimator):
-        # an estimator of its own for each check; a fixed draw, so that a failure is repeated
+        # a clone for each check, with a fixed seed, so that a failure can be reproduced
         probe = clone(estimator)
         if "random_state" in probe.get_params(deep=False):
             probe.set_params(random_state=0)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # of short clips, which many are
+                warnings.simplefilter("ignore", UserWarning)  # many clips are short on purpose
                 check(probe)
         except Exception as error:
             kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
@@ -57,7 +57,7 @@ def contract(check):
 
 
 def noise(*lengths, seed=0):
-    """Clips of noise that swells and fades, no two alike in level.
+    """Clips of noise that swells and fades, each at a level of its own.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def noise(*lengths, seed=0):
     rng = np.random.default_rng(seed)
     clips = []
     for n in lengths:
-        # steady noise would leave the deviation of most maps near zero, all of it rounding
+        # with steady noise the deviation of many maps would be near zero, mostly rounding error
         swell = np.exp(2 * np.sin(np.arange(n) * (2 * np.pi / 3700) + rng.uniform(0, 6)))
         clips.append((rng.uniform(0.01, 0.1) * swell * rng.standard_normal(n)).astype(np.float32))
     return clips
@@ -86,7 +86,7 @@ def fitted(estimator, X, **params):
     Parameters
     ----------
     estimator : BaseAudioTransformer
-        Left alone.
+        Not changed.
     X : list of clips
         To fit on.
     **params
@@ -101,10 +101,10 @@ def fitted(estimator, X, **params):
 
 
 def assert_close(got, wanted, what, tolerance=TOLERANCE):
-    """Require equal features, up to a share of each feature's scale.
+    """Require equal features, up to a fraction of each feature's scale.
 
-    The scale is the largest value of the feature, but no less than a tenth of the largest of
-    all: a small mean of large values is no more exact in float32 than these values are.
+    The scale is the largest value of the feature, but at least a tenth of the largest value of
+    all features: a small mean of large values is no more exact in float32 than these values.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def assert_close(got, wanted, what, tolerance=TOLERANCE):
     what : str
         What was done to the clips, for the message.
     tolerance : float
-        Share allowed.
+        Largest difference, as a fraction of the scale.
     """
     if isinstance(wanted, list):
         assert len(got) == len(wanted), f"{what}: {len(got)} results for {len(wanted)} clips"
@@ -152,12 +152,12 @@ def assert_same(got, wanted, what):
 
 
 def raised(action, what):
-    """Do what must raise ValueError.
+    """Call a function that must raise ValueError.
 
     Parameters
     ----------
     action : callable
-        Takes nothing.
+        Without arguments.
     what : str
         What is done, for the message.
 
@@ -175,7 +175,7 @@ def raised(action, what):
 
 @contextmanager
 def generators_unmoved(what):
-    """Require that the global generators of Python, numpy and torch stand still.
+    """Require that a block does not advance the global generators of Python, numpy and torch.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def generators_unmoved(what):
     Yields
     ------
     None
-        The block runs in between.
+        The block is run.
     """
     import torch
 
@@ -206,7 +206,7 @@ def generators_unmoved(what):
 
 @contextmanager
 def sound_folder():
-    """Folder for sound files, gone afterwards.
+    """Temporary folder for sound files.
 
     Yields
     ------

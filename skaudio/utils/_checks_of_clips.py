@@ -1,4 +1,9 @@
-"""Checks of what happens to clips: contracts 1, 2, 6, 7, 8 and 9."""
+"""Checks of what happens to clips.
+
+They test the contracts *A clip's features never depend on its neighbours*, *Identity parameters
+and running parameters*, *The sample rate is stated, never guessed*, *Clips of any length*, *Only
+matrices fix a width* and *Memory is O(batch), never O(data)* of CONTRIBUTING.md.
+"""
 
 import contextlib
 import io
@@ -56,7 +61,7 @@ def check_clip_alone(estimator):
     order = np.random.default_rng(0).permutation(len(X))
     shuffled = estimator.transform([X[i] for i in order])
     assert_close(shuffled, together[order], "in another order")
-    # as long as others and nearly so: they share batches with the quiet clips
+    # of the same or nearly the same length, so that they share batches with the quiet clips
     loud = [1000 * clip for clip in noise(5000, 4900, 12000, seed=1)]
     silent = [np.zeros(n, np.float32) for n in (5000, 4700)]
     mixed = estimator.transform([*loud, *X, *silent])
@@ -89,14 +94,14 @@ def check_running_parameters(estimator):
         with contextlib.redirect_stderr(io.StringIO()):  # the progress bar
             got = fitted(estimator, X, **changed).transform(X)
         assert_close(got, wanted, str(changed))
-    # another device is another library of sums
+    # on another device, sums are computed by another library
     got = fitted(estimator, X, device="cpu").transform(X)
     assert_close(got, wanted, "device='cpu'", tolerance=1e-3)
 
 
 @contract
 def check_memory(estimator):
-    """Check that ``memory`` changes no feature, saves the work, and tells extractors apart.
+    """Check that ``memory`` changes no feature, saves work, and distinguishes extractors.
 
     Parameters
     ----------
@@ -107,18 +112,18 @@ def check_memory(estimator):
     plain = fitted(estimator, X)
     wanted = plain.transform(X)
     with tempfile.TemporaryDirectory() as folder:
-        keeping = fitted(estimator, X, memory=folder)
-        assert_close(keeping.transform(X), wanted, "worked out with memory")
-        kept = len(FeatureCache(folder))
-        assert kept == len(X), f"{kept} rows are kept of {len(X)} clips"
+        caching = fitted(estimator, X, memory=folder)
+        assert_close(caching.transform(X), wanted, "computed with memory")
+        n_rows = len(FeatureCache(folder))
+        assert n_rows == len(X), f"{n_rows} rows are cached of {len(X)} clips"
         with mock.patch.object(extract, "batches", side_effect=AssertionError("computed again")):
-            assert_close(keeping.transform(X[::-1]), wanted[::-1], "found in memory")
+            assert_close(caching.transform(X[::-1]), wanted[::-1], "found in memory")
         longer = [*X, *noise(3000, seed=5)]
-        assert_close(keeping.transform(longer), plain.transform(longer), "found in part")
+        assert_close(caching.transform(longer), plain.transform(longer), "found in part")
         if "random_state" in estimator.get_params(deep=False):
-            drawn = fitted(estimator, X, memory=folder, random_state=1).transform(X)
+            got = fitted(estimator, X, memory=folder, random_state=1).transform(X)
             other = fitted(estimator, X, random_state=1).transform(X)
-            assert_close(drawn, other, "other weights with the same memory")
+            assert_close(got, other, "other weights with the same memory")
 
 
 @contract
@@ -170,7 +175,7 @@ def check_long_clip(estimator):
     X = noise(460_000, 3000)
     estimator = fitted(estimator, X).set_params(batch_size=1e6)
     whole, frames = estimator.transform(X), estimator.transform_frames(X)
-    # batches of one sample mean the shortest tiles there are, so many that the clip is short
+    # batches of one sample give the shortest possible tiles, so many that the clip is a short one
     for samples, first in ((20_000, 0), (12_000, 0), (1, 1)):
         estimator.set_params(batch_size=samples / estimator.sample_rate)
         what = f"a clip of {len(X[first])} samples with batches of {samples}"
@@ -236,7 +241,7 @@ def check_matrix_width(estimator):
     rows = len(estimator.transform(list(wider)))
     assert rows == 2, f"a list of 2 clips of another length gave {rows} rows"
     estimator.fit(list(X))
-    assert not hasattr(estimator, "n_features_in_"), "fit on a list kept n_features_in_"
+    assert not hasattr(estimator, "n_features_in_"), "fit on a list left n_features_in_ as it was"
     for matrix in (X, wider):
         assert len(estimator.transform(matrix)) == len(matrix), "rows were lost"
 
@@ -263,7 +268,7 @@ def check_lazy_decoding(estimator):
 
     estimator.set_params(batch_size=length / estimator.sample_rate)
     with sound_folder() as write, contextlib.ExitStack() as stack:
-        # batches look ahead by megabytes of samples: made small, so that few clips exceed it
+        # the megabytes of samples that are decoded ahead, made so small that few clips exceed them
         stack.enter_context(mock.patch.object(batching, "_CHUNK_SAMPLES", ahead * length))
         stack.enter_context(mock.patch.object(audio, "read_audio", counted))
         clips = noise(*[length] * n_clips)
@@ -273,7 +278,7 @@ def check_lazy_decoding(estimator):
             waves.clear()
             most = 0
             getattr(estimator, name)(paths)
-            # those in work, the next ones, and one on its way
+            # those of the current chunk, those of the next one, and one being decoded
             assert most <= 2 * ahead + 2, f"{name} held {most} of {n_clips} decoded files at once"
     assert seen == {*paths}, "transform read its files by other means than skaudio.audio"
 

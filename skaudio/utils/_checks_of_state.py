@@ -1,4 +1,9 @@
-"""Checks of what an extractor keeps and gives: contracts 3, 4 and 5, frames and weights."""
+"""Checks of the state and the output of an extractor.
+
+They test the contracts *No torch object in parameters or pickled state*, *All randomness comes
+from random_state* and *Features are float32, 2-D and named* of CONTRIBUTING.md, as well as frames
+and weights.
+"""
 
 import copy
 import io
@@ -27,7 +32,7 @@ LENGTHS = (900, 6000, 40, 3000)  # samples
 
 
 class _Inspector(pickle.Pickler):
-    """Pickler that looks at every object on its way, and refuses those of torch."""
+    """Pickler that sees every object of a pickle, and raises for those of torch."""
 
     def persistent_id(self, obj):
         kind = obj if isinstance(obj, type) else type(obj)
@@ -50,9 +55,9 @@ def check_no_torch_objects(estimator):
     for name, value in state.items():
         try:
             _Inspector(io.BytesIO()).dump(value)
-        except Exception as error:  # or what no pickle can hold
+        except Exception as error:  # an object of torch, or one that cannot be pickled
             raise AssertionError(f"{name} holds {error}") from error
-    _Inspector(io.BytesIO()).dump(estimator)  # by whatever way it pickles itself
+    _Inspector(io.BytesIO()).dump(estimator)  # through its own `__reduce__`, if it has one
 
 
 @contract
@@ -104,30 +109,30 @@ def check_random_state(estimator):
         first, second = (features("without random_state", clone(estimator)) for _ in range(2))
         assert_same(first, second, "two fits of an extractor without random_state")
         return
-    draws = {}
+    results = {}
     for what, new_state in {
         "random_state=0": lambda: 0,
         "random_state=RandomState(1)": lambda: np.random.RandomState(1),
     }.items():
         first, second = (features(what, clone(estimator), random_state=new_state()) for _ in "ab")
         assert_same(first, second, f"two fits with {what}")
-        draws[what] = first
+        results[what] = first
     shared = np.random.RandomState(1)
     for time in ("first", "second"):
         what = f"one RandomState, {time} time"
-        draws[what] = features(what, estimator, random_state=shared)
-    del draws["random_state=RandomState(1)"]  # it is the first of the shared one
+        results[what] = features(what, estimator, random_state=shared)
+    del results["random_state=RandomState(1)"]  # equal to the first of the shared one
     for time in ("first", "second"):
         what = f"random_state=None, {time} time"
-        draws[what] = features(what, estimator, random_state=None)
-    for i, (what, one) in enumerate(draws.items()):
-        for other in list(draws)[i + 1 :]:
-            assert not np.array_equal(one, draws[other]), f"{what} and {other} draw the same"
+        results[what] = features(what, estimator, random_state=None)
+    for i, (what, one) in enumerate(results.items()):
+        for other in list(results)[i + 1 :]:
+            assert not np.array_equal(one, results[other]), f"{what} and {other} give the same"
 
 
 @contract
 def check_learning(estimator):
-    """Check that features depend on the clips seen in fit if, and only if, that is stated.
+    """Check that features depend on the clips seen in fit if and only if that is stated.
 
     Parameters
     ----------
@@ -201,7 +206,7 @@ def check_frames(estimator):
         assert len(times) and times.dtype == np.float64, "times must be float64, at least one"
         assert (np.diff(times) > 0).all(), "times of frames do not increase"
         assert_close(estimator.transform_frames([clip])[0], values, "frames of a clip alone")
-    # only the layer of the finest grid has its own frames there, others repeat theirs
+    # only for the layer with the finest grid, since the others repeat frames
     base = finest(maps)
     first = sum(len(m.channels) for m in maps[:base])
     columns = slice(first, first + len(maps[base].channels))
@@ -218,7 +223,7 @@ def check_weights(estimator):
     Parameters
     ----------
     estimator : BaseAudioTransformer
-        Unfitted; a clone is checked. One without ``random_state`` draws nothing and passes.
+        Unfitted; a clone is checked. One without ``random_state`` has no weights, and passes.
     """
     X = noise(*LENGTHS)
     estimator = fitted(estimator, X)

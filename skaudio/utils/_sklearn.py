@@ -1,4 +1,4 @@
-"""The one file that touches private names of scikit-learn."""
+"""The only file that imports private names of scikit-learn."""
 
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 

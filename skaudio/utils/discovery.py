@@ -1,4 +1,4 @@
-"""Finding the extractors, so that tests, pages and tables need no list of them."""
+"""Discovery of extractors, so that neither tests nor documentation need a list of them."""
 
 import importlib
 import inspect
@@ -10,8 +10,8 @@ __all__ = ["all_extractors"]
 def all_extractors():
     """Find every public extractor.
 
-    The modules of `skaudio.extractors` are imported and searched: a new file there is
-    found, whether or not its class is exported.
+    The modules of `skaudio.extractors` are imported and searched, so a new file there is found
+    whether or not its class is exported.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def all_extractors():
 
 
 def _is_extractor_of(item, module):
-    """Whether an object is a public extractor that this module defines, not only imports."""
+    """Whether an object is a public extractor defined in this module, not only imported."""
     from ..base import BaseAudioTransformer
 
     return (

@@ -1,6 +1,6 @@
-"""Public checks of the contracts that every extractor keeps, beside those of scikit-learn.
+"""Public checks of the contracts in CONTRIBUTING.md, to be run beside those of scikit-learn.
 
-`check_audio_estimator` runs them all; each one is also a function of an unfitted estimator
+`check_audio_estimator` runs all of them; each one is also a function of an unfitted estimator
 that raises AssertionError.
 """
 
@@ -55,8 +55,8 @@ def audio_checks():
     Returns
     -------
     checks : list of callable
-        Each takes an unfitted extractor, leaves it alone, and raises AssertionError if a clone
-        of it breaks the contract that the check is named after.
+        Each takes an unfitted extractor, does not change it, and raises AssertionError if a
+        clone of it breaks the contract that the check is named after.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def audio_checks():
     'check_output'
     >>> checks[0](MFCCTransformer())
     """
-    return [  # the simplest contracts first: their messages are the clearest
+    return [  # the simplest contracts first, since their messages are the clearest
         check_output,
         check_no_torch_objects,
         check_random_state,
@@ -88,10 +88,10 @@ def audio_checks():
 
 
 def check_audio_estimator(estimator):
-    """Check that an extractor keeps the contracts of this library.
+    """Check that an extractor fulfils the contracts of this library.
 
-    Use it beside `sklearn.utils.estimator_checks.check_estimator`, which knows nothing of
-    audio. Small parameters make it fast. It needs pandas, for the check of `set_output`.
+    Use it beside `sklearn.utils.estimator_checks.check_estimator`, which does not test anything
+    about audio. Small networks make it fast. It needs pandas, for the check of `set_output`.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def check_audio_estimator(estimator):
     Raises
     ------
     AssertionError
-        On the first contract that is broken; the message tells which, and how.
+        At the first broken contract; the message says which it is, and how it is broken.
     TypeError
-        If a class is passed, or an object that is no extractor.
+        If a class is passed, or an object that is not an extractor.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def check_audio_estimator(estimator):
 
 
 def check_instances():
-    """Make cheap instances of all extractors, in all variants worth a test.
+    """Make small instances of all extractors, in all variants worth testing.
 
     An extractor names its variants in a class method ``_get_test_params()``, a list of dicts of
     constructor parameters. One that names none is made with its defaults.
@@ -128,7 +128,7 @@ def check_instances():
     Returns
     -------
     instances : list of BaseAudioTransformer
-        Unfitted; those of a class follow each other.
+        Unfitted, grouped by class.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Checks of constructor parameters, made when they are used."""
+"""Checks of constructor parameters, called when the parameters are used."""
 
 from numbers import Integral, Real
 
@@ -65,7 +65,7 @@ def check_number(name, value, low, high=None, *, integer=True, none=False):
 
 
 def check_whole(name, value, shape):
-    """Raise unless a parameter is a nest of positive integers of a given shape.
+    """Raise unless a parameter is an array of positive integers of a given shape.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def check_whole(name, value, shape):
     value : object
         What the user passed.
     shape : tuple of int
-        Length at each depth.
+        The shape, also of nested tuples.
 
     Raises
     ------

@@ -128,7 +128,7 @@ def test_clips_are_found_by_place_and_not_by_index(task, compare):
             "classifiers['x'], a StandardScaler, has no predict",
         ),
         (TypeError, {"classifiers": {1: NEAREST["nearest"]}}, "is not named by a text"),
-        (TypeError, {"finished": [1]}, "finished holds a int at place 0; pass ComparisonRow"),
+        (TypeError, {"finished": [1]}, "finished holds a int at position 0; pass ComparisonRow"),
         (TypeError, {"X": "clip.wav"}, "X is one file"),
     ],
 )

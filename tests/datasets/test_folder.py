@@ -62,7 +62,7 @@ def test_group_from_a_folder_level(make_files, names_of, level, groups):
     folder = make_files("a/s/1/x.wav", "a/t/2/x.wav", "b/s/3/x.wav", "b/t/4/deep/x.wav")
     sounds = load_audio_folder(folder, groups=level, n_splits=2, random_state=3)
     assert names_of(sounds) == ([*"aabb"], groups)
-    assert "groups kept apart" in sounds.DESCR
+    assert "no group on both sides" in sounds.DESCR
     splitter = StratifiedGroupKFold(2, shuffle=True, random_state=3)
     assert_same_splits(sounds.splits, splitter.split(sounds.data, sounds.target, sounds.groups))
 

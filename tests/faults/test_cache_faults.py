@@ -80,7 +80,7 @@ print(json.dumps({"killed": n_killed, "left": len(files_below(memory)), "seen": 
 
 def test_killed_while_rows_are_written(tmp_path, run_python, many):
     n_times = many(25, 1500)
-    out = json.loads(run_python(BEGIN + KILLS, tmp_path / "kept", n_times, seconds=1200))
+    out = json.loads(run_python(BEGIN + KILLS, tmp_path / "cache", n_times, seconds=1200))
     assert out["killed"] > n_times // 5 and out["left"] == 0
     assert len({*out["seen"]}) > 2  # some were killed half-way
 
@@ -106,7 +106,7 @@ print(len(files_below(memory)))
 
 
 def test_a_full_disk(tmp_path, run_python, many):
-    assert int(run_python(BEGIN + FULL, tmp_path / "kept", many(20, 180))) == 12
+    assert int(run_python(BEGIN + FULL, tmp_path / "cache", many(20, 180))) == 12
 
 
 def rewriting(path, contents, stop):
@@ -126,14 +126,14 @@ def test_a_file_that_changes_while_it_is_read(tmp_path, rng, many):
         soundfile.write(path, scale * rng.standard_normal(4000), 16000)
     changing = tmp_path / "changing.wav"
     shutil.copy(sources[0], changing)
-    extractor = mfcc(tmp_path / "kept").fit(sources)
+    extractor = mfcc(tmp_path / "cache").fit(sources)
     truth, stop = mfcc().fit(sources).transform(sources), threading.Event()
     contents = [path.read_bytes() for path in sources]
     writer = threading.Thread(target=rewriting, args=(changing, contents, stop))
     writer.start()
     try:
         for turn in range(many(150, 4000)):
-            FeatureCache(tmp_path / "kept").clear()
+            FeatureCache(tmp_path / "cache").clear()
             (row,) = extractor.transform([changing])
             assert any(same(row, each) for each in truth)
             assert same(extractor.transform(sources), truth), f"a wrong row in turn {turn}"
@@ -182,11 +182,11 @@ def unreadable_link(path, rng):
 )
 @pytest.mark.filterwarnings("ignore:features are not")
 def test_damaged_rows_are_as_good_as_none(tmp_path, files, rng, damage, many):
-    extractor, expected = mfcc(tmp_path / "kept").fit(files), mfcc().fit_transform(files)
+    extractor, expected = mfcc(tmp_path / "cache").fit(files), mfcc().fit_transform(files)
     n_samples = [1000 + 100 * i for i in range(len(files))]
     for _ in range(many(10, 300)):
         extractor.transform(files)
-        for path in rows_of(tmp_path / "kept"):
+        for path in rows_of(tmp_path / "cache"):
             if rng.random() < 0.7:
                 damage(path, rng)
         assert same(extractor.transform(files), expected)
@@ -210,7 +210,7 @@ print("right")
 
 def test_rows_that_are_no_files(tmp_path, run_python):
     """Neither a pipe, which would be waited for, nor a device without an end is opened."""
-    out = run_python(BEGIN + PIPES, tmp_path / "kept", seconds=60, memory=1 << 33)
+    out = run_python(BEGIN + PIPES, tmp_path / "cache", seconds=60, memory=1 << 33)
     assert out == "right\n"
 
 
@@ -245,7 +245,7 @@ print(len(FeatureCache(memory)), len(files_below(memory)))
 
 
 def test_processes_share_a_cache_and_clear_it(tmp_path, run_python, many):
-    out = run_python(BEGIN + SHARED, tmp_path / "kept", many(30, 3000), seconds=1200)
+    out = run_python(BEGIN + SHARED, tmp_path / "cache", many(30, 3000), seconds=1200)
     rows, n_files = map(int, out.split())
     assert rows == n_files == 20
 
@@ -264,7 +264,7 @@ def test_digests_follow_the_content(tmp_path, many):
 
 def test_clips_that_differ_in_one_bit_have_rows_of_their_own(tmp_path, rng, many):
     clip = (0.1 * rng.standard_normal(1000)).astype(np.float32)
-    extractor, seen = mfcc(tmp_path / "kept").fit([clip]), []
+    extractor, seen = mfcc(tmp_path / "cache").fit([clip]), []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(many(50, 2000)):
@@ -272,5 +272,5 @@ def test_clips_that_differ_in_one_bit_have_rows_of_their_own(tmp_path, rng, many
             other[rng.integers(len(clip))] *= -1
             seen.append(other)
             extractor.transform([other])
-    assert len(rows_of(tmp_path / "kept")) == len({other.tobytes() for other in seen})
+    assert len(rows_of(tmp_path / "cache")) == len({other.tobytes() for other in seen})
     assert same(extractor.transform(seen), mfcc().fit(seen).transform(seen))

@@ -42,7 +42,7 @@ def estimators():
     yield MFCCTransformer(**SMALL, n_mfcc=4), arrays
     yield MFCCTransformer(**SMALL, n_mfcc=4), files
     yield MFCCTransformer(**SMALL, n_mfcc=4, on_error="skip"), mixed
-    yield MFCCTransformer(**SMALL, n_mfcc=4, memory=folder / "kept"), files
+    yield MFCCTransformer(**SMALL, n_mfcc=4, memory=folder / "cache"), files
     yield RandomCNNTransformer("single", **SMALL, n_filters=2, kernel=(3, 5), random_state=0), files
 
 def turn():

@@ -594,7 +594,7 @@ def test_download(server, tmp_path):
         ({"status": 404}, "could not be downloaded .*404"),
         (
             {"content": b"PK\3\4another"},
-            "the downloaded some.pt is not the published one; nothing kept",
+            "the downloaded some.pt is not the published one; nothing saved",
         ),
         ({"content": b""}, "what came is not a checkpoint"),
         ({"content": b"<!doctype html>"}, "what came is not a checkpoint"),

@@ -87,7 +87,7 @@ class DrawsInTransform(RandomCNNTransformer):
         return super().transform(X)
 
 
-@breaks("check_random_state", "None, first time and .*None, second time draw the same")
+@breaks("check_random_state", "None, first time and .*None, second time give the same")
 class ZeroForNone(RandomCNNTransformer):
     def fit(self, X, y=None):
         given = self.random_state
@@ -188,7 +188,7 @@ class OnePlaceForAll(RandomCNNTransformer):
         return self.memory and CachedRows(Path(self.memory) / "skaudio" / ("0" * 32), width)
 
 
-@breaks("check_memory", "0 rows are kept")
+@breaks("check_memory", "0 rows are cached")
 class KeepsNothing(RandomCNNTransformer):
     def _cached_rows(self, width):
         return None
