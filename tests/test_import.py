@@ -13,7 +13,15 @@ from tests.import_graph import cycle, graph, imports, modules, reached
 
 SOURCES = modules(Path(skaudio.__file__).parent)
 EDGES = graph(SOURCES)
-STAGES = {"audio": 1, "_audio": 1, "batching": 2, "frontends": 3, "networks": 4, "pooling": 5}
+STAGES = {
+    "audio": 1,
+    "_audio": 1,
+    "batching": 2,
+    "frontends": 3,
+    "_frontends": 3,
+    "networks": 4,
+    "pooling": 5,
+}
 # what decodes and resamples sound files
 READERS = {"soundfile", "soxr"}
 

@@ -10,6 +10,7 @@ from skaudio._engine.weights import new_generator
 from skaudio.audio import ClipError
 from skaudio.networks.single_layer import SingleLayer
 from skaudio.networks.wav2vec import Wav2Vec
+from skaudio.utils._checking import fitted
 from skaudio.utils.estimator_checks import check_instances
 from tests.by_hand import noise
 
@@ -65,7 +66,7 @@ ON_META = [e for e in check_instances() if not isinstance(e, VQTransformer)]
 @pytest.mark.parametrize(("sizes", "most"), [((9000, 6000), 1 << 20), ((60_000,), 4000)])
 def test_nothing_stays_behind_on_the_processor(extractor, sizes, most):
     clips = noise(*sizes)  # that share a batch, or one so long that it is taken in parts
-    forward = clone(extractor).fit(clips)._ready(extractor.pooling)
+    forward = fitted(extractor, clips)._ready(extractor.pooling)
     if not forward.network.handles_lengths:
         clips = clips[:1]
     lengths = torch.tensor([len(clip) for clip in clips])
