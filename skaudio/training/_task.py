@@ -194,4 +194,5 @@ class Task(nn.Module):
         n_bytes : float
             Of activations and their gradients.
         """
-        return 8.0 * n_crops * n_samples * self.network.floats_per_step
+        n_steps = int(self.frontend.output_lengths(torch.tensor([n_samples])))
+        return 8.0 * n_crops * n_steps * self.network.floats_per_step

@@ -34,6 +34,9 @@ class ChunkClassification(Classification):
         self.max_grad_norm = None if paper else Task.max_grad_norm
         self.min_samples = network.chunk
 
+    def memory(self, n_crops, n_samples):
+        return 8.0 * n_crops * self.network.floats_per_step
+
     def logits(self, wave):
         return self.head(self.network.vectors(wave))
 
