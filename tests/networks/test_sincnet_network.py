@@ -348,7 +348,7 @@ def test_mean_energy_is_that_of_the_clip_alone():
     assert run(network, x, [2, 4])[1] == [2, 3]
 
 
-@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e4, 1e-5])
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e4])
 def test_a_constant_is_no_signal(value):
     norm = Norm(1001)
     norm.reset_parameters()
