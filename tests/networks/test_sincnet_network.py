@@ -398,7 +398,7 @@ def test_weights_start_as_published():
     for linear in (*network.dense, head.linear):
         bound = np.sqrt(0.01 / sum(linear.weight.shape))
         assert 0.99 * bound < linear.weight.abs().max() <= bound
-        assert abs(float(linear.weight.std()) - bound / np.sqrt(3)) < 0.02 * bound
+        assert abs(linear.weight.std().item() - bound / np.sqrt(3)) < 0.02 * bound
         assert not linear.bias.any()
     for conv in network.convs[1:]:
         bound = 1 / np.sqrt(conv.weight[0].numel())
