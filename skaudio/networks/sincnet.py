@@ -48,6 +48,7 @@ SIZES = {
         "stride": 4,
         "dense": (256,),
         "norm": "channel",
+        "dense_norm": "layer",
     },
     "timit": {**_PAPER, "chunk": 3200, "sample_rate": 16000},
     "librispeech": {
@@ -239,7 +240,7 @@ class SincNet(Network):
         energy = torch.linalg.vector_norm(x, dim=1).cpu().double().square()
         energy.masked_fill_(~valid, 0.0)
         mean = energy.sum(1, keepdim=True) / lengths.clamp(min=1)[:, None]
-        chosen = (energy > self.heard * mean) & valid
+        chosen = energy > self.heard * mean
         chosen[:, :1] |= ~chosen.any(1, keepdim=True) & valid[:, :1]
         return chosen
 

@@ -9,6 +9,7 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 from skaudio.frontends import Chunks
+from skaudio.networks._sinc_layers import Norm
 from skaudio.networks.sincnet import SIZES, SincHead, SincNet
 from tests.networks.test_sinc import taps
 
@@ -338,11 +339,23 @@ def test_threshold_of_quiet_chunks():
 
 def test_mean_energy_is_that_of_the_clip_alone():
     network = randomised(SincNet(**SMALL, heard=0.1))
-    x = noise(2, 400, 4)
-    x[0] *= 1e-3
-    x[0, :, 2:] = 0.0
-    x[0, :, 1] *= 0.4  # 0.16 of the other, and of the mean 0.28
-    assert run(network, x, [2, 4])[1] == [2, 4]
+    x = np.ones((2, 400, 4), np.float32)
+    x[:, ::2] *= -1
+    x[:, :, 1] *= 0.2  # 0.04 of the others: above a tenth of a quarter of the sum, not of the half
+    x[0, :, 2:] = 1e3  # what is beyond a clip is not looked at
+    assert run(network, x, [2, 4])[1] == [1, 3]
+    x[:, :, 1] *= 1.2
+    assert run(network, x, [2, 4])[1] == [2, 3]
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e4])
+def test_a_constant_is_no_signal(value):
+    norm = Norm(1001)
+    norm.reset_parameters()
+    constant = torch.full((2, 1001), value)
+    assert not norm(constant).any()
+    constant[1, ::2] *= 1.01
+    assert norm(constant)[1].std().item() == pytest.approx(1, rel=0.05)
 
 
 def test_unit_length():
@@ -385,7 +398,7 @@ def test_weights_start_as_published():
     for linear in (*network.dense, head.linear):
         bound = np.sqrt(0.01 / sum(linear.weight.shape))
         assert 0.99 * bound < linear.weight.abs().max() <= bound
-        assert abs(float(linear.weight.std()) - bound / np.sqrt(3)) < 0.02 * bound
+        assert abs(linear.weight.std().item() - bound / np.sqrt(3)) < 0.02 * bound
         assert not linear.bias.any()
     for conv in network.convs[1:]:
         bound = 1 / np.sqrt(conv.weight[0].numel())
