@@ -138,7 +138,7 @@ def test_callbacks_end_a_training_without_a_word():
 def test_before_the_quantizer_took_part_there_is_nothing_to_return():
     with pytest.raises(KeyboardInterrupt, match="after 1 of 10 epochs: nothing is learnt yet"):
         vq(max_epochs=10, callbacks=[CtrlC(2)]).fit(CLIPS)
-    with pytest.warns(UserWarning, match="1 of 10 epochs, before the quantizer took part"):
+    with pytest.warns(UserWarning, match="1 of 10 epochs, before any of them could be compared"):
         vq(max_epochs=10, callbacks=[Ends(1)]).fit(CLIPS)
 
 

@@ -42,3 +42,42 @@ class Sum(Task):
         ((scaled, _),) = self.frames(batch.wave)
         loss = (scaled - 1).square().sum()
         return Outcome(loss, len(batch.wave), {"accuracy": (batch.wave[:, 0] > 0).sum()})
+
+
+class Adversarial(Task):
+    """A critic's weights and a generator's, each with an optimizer of its own.
+
+    It notes the turn of each update, and what the weights were before it.
+    """
+
+    rhythm = (0, 0, 0, 0, 0, 1)
+
+    def __init__(self):
+        super().__init__(Scale())
+        self.critic = nn.Linear(10, 1)
+        with torch.no_grad():
+            self.critic.weight.copy_(torch.linspace(-1, 1, 10)[None])
+            self.critic.bias.zero_()
+        self.turns, self.weights = [], []
+
+    def optimizers(self, learning_rate):
+        return [
+            torch.optim.RMSprop(self.critic.parameters(), lr=learning_rate),
+            torch.optim.Adam(self.network.parameters(), lr=learning_rate),
+        ]
+
+    def forward(self, batch):
+        if self.training:
+            self.turns.append(self.turn)
+            self.weights.append((self.critic.weight.tolist(), self.network.scale.tolist()))
+        else:
+            assert self.turn is None
+        ((made, _),) = self.frames(batch.wave)
+        drawn = torch.rand(len(batch.wave), 10, generator=self.generator)
+        real = self.critic(drawn).mean(dim=1)
+        fake = self.critic(made[:, 0]).mean(dim=1)
+        scores = {"distance": (real - fake).detach().sum()}
+        if self.turn == 1:
+            return Outcome(-fake.sum(), len(fake), scores)
+        penalty = self.critic.weight.square().sum()
+        return Outcome((fake - real + penalty).sum(), len(fake), {**scores, "penalty": penalty * 8})

@@ -10,19 +10,22 @@ from skaudio.base import BaseAudioTransformer
 from skaudio.batching import batches, tiles
 from skaudio.extractors._random_cnn import DESIGNS
 from skaudio.frontends import Chain, FitLength, Wave
-from skaudio.networks.layers import Map
+from skaudio.networks import Map, Network
+from skaudio.training import TrainingMixin
 from skaudio.utils import estimator_checks
 from skaudio.utils._checking import noise
 from skaudio.utils._checks_of_clips import RAGGED
 from skaudio.utils.estimator_checks import audio_checks, check_audio_estimator, check_instances
 from tests.utils.broken_extractors import CASES, SMALL, Float64
+from tests.utils.training_examples import QUICK
 
 
 @pytest.mark.parametrize(("check", "broken", "message"), CASES)
 def test_broken_extractor_fails(check, broken, message):
+    params = QUICK if issubclass(broken, TrainingMixin) else SMALL
     told = rf"(?s){broken.__name__}\(.*fails {check}: .*{message}"
     with pytest.raises(AssertionError, match=told):
-        getattr(estimator_checks, check)(broken(**SMALL))
+        getattr(estimator_checks, check)(broken(**params))
 
 
 def test_every_check_has_a_broken_extractor():
@@ -41,10 +44,10 @@ def test_missing_running_parameter_fails():
         estimator_checks.check_running_parameters(Quiet())
 
 
-class Extremes(torch.nn.Module):
+class Extremes(Network):
     """Smallest and largest of every ten samples."""
 
-    handles_lengths, min_steps, stride, halo, floats_per_step = True, 10, 10, 0, 1.0
+    handles_lengths, min_steps, stride, halo = True, 10, 10, (0, 0)
     maps = (Map("", ("low", "high")).then(10, stride=10),)
 
     def output_lengths(self, lengths):
@@ -71,13 +74,13 @@ class ExtremesTransformer(BaseAudioTransformer):
         self.verbose = verbose
         self.on_error = on_error
 
-    def _frontend(self):
+    def _frontend(self, network):
         return Chain(Wave(), FitLength(10))
 
     def _network(self, generator):
         return Extremes()
 
-    def _min_samples(self):
+    def _min_samples(self, network):
         return 10
 
 
