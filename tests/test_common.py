@@ -16,8 +16,8 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 
-from skaudio.utils.discovery import all_extractors
 from skaudio.utils._checking import fit, fitted, labels_for
+from skaudio.utils.discovery import all_extractors
 from skaudio.utils.estimator_checks import audio_checks, check_instances
 from tests.utils.training_examples import examples
 

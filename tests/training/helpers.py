@@ -5,7 +5,6 @@ from skorch.callbacks import Callback
 
 from skaudio import VQTransformer, Wav2VecTransformer
 
-
 SMALL = {
     "encoder_layers": ((8, 10, 5), (8, 8, 4)),
     "aggregator_layers": ((8, 2, 1), (8, 3, 1)),

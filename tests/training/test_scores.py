@@ -1,5 +1,7 @@
 """Scores by name: from outcomes to the history and the progress bar."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -37,7 +39,6 @@ def test_scores_are_means_over_the_predictions():
     n_batches = len(task.outcomes) // 2
     for i, row in enumerate(history):
         outcomes = [o for _, o in task.outcomes[i * n_batches : (i + 1) * n_batches]]
-        assert len({o.n for o in outcomes}) > 0
         for name in ("peak", "rare"):
             having = [o for o in outcomes if name in o.scores]
             mean = sum(float(o.scores[name]) for o in having) / sum(o.n for o in having)
@@ -50,9 +51,8 @@ def test_scores_are_means_over_the_predictions():
 
 
 def test_training_and_validation_have_the_scores_that_they_have():
-    history = train(Adversarial(), Data(CLIPS), RECIPE.__class__(**{
-        **vars(RECIPE), "validation_fraction": 0.25, "max_epochs": 1,
-    }), 0, "")  # fmt: skip
+    recipe = replace(RECIPE, validation_fraction=0.25, max_epochs=1)
+    history = train(Adversarial(), Data(CLIPS), recipe, 0, "")
     assert {"train_distance", "valid_distance", "train_penalty", "valid_penalty"} < {*history[0]}
 
 

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
-from skaudio.training._callbacks import Saving
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from skorch.callbacks import Callback
 
-from skaudio.training import _checkpoints
 from skaudio.datasets import make_sounds
 from skaudio.networks.contrastive import contrastive_loss, guessing
+from skaudio.training import _checkpoints
+from skaudio.training._callbacks import Saving
 from tests.training.helpers import CLIPS, Stop, equal_weights, losses, noise, small, vq
 
 quiet = pytest.mark.filterwarnings("ignore:nothing was learnt")

@@ -16,7 +16,8 @@ from skaudio.utils import estimator_checks
 from skaudio.utils._checking import noise
 from skaudio.utils._checks_of_clips import RAGGED
 from skaudio.utils.estimator_checks import audio_checks, check_audio_estimator, check_instances
-from tests.utils.broken_extractors import CASES, SMALL, Float64
+from tests.utils.broken_extractors import SMALL, Float64
+from tests.utils.broken_trainings import CASES
 from tests.utils.training_examples import QUICK
 
 
