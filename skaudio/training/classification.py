@@ -97,6 +97,8 @@ class ClassificationMixin(TrainingMixin):
     from clips to probabilities than the head on pooled features goes into ``_log_posteriors``.
     """
 
+    _after_training = ()  # the head is trained on the features as they are pooled
+
     def predict(self, X):
         """Likeliest class of each clip.
 
@@ -176,25 +178,31 @@ class ClassificationMixin(TrainingMixin):
             raise ValueError(
                 f"This {type(self).__name__} requires y to be passed, but the target y is None."
             )
+        if isinstance(y, list | tuple):
+            y = one_per_clip("y", y, n_clips)  # as an array, numbers among text would be text
         y = one_per_clip("y", column_or_1d(y, warn=True), n_clips)
         check_classification_targets(y)
         return y
 
     def _targets(self, y, go_on):
-        if not go_on:
+        if not go_on or "classes_" not in vars(self):
             self.classes_ = np.unique(y)
             if len(self.classes_) < 2:
                 raise ValueError(
-                    f"y has one class, {self.classes_[0]!r}, and there is nothing to tell it from; "
-                    "pass clips of two classes or more"
+                    f"y has one class, {self.classes_.tolist()[0]!r}, and there is nothing to "
+                    "tell it from; pass clips of two classes or more"
                 )
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(
-                f"y has {unknown[0]!r}, which is none of the {len(self.classes_)} classes that "
-                "were fitted before; fit a clone on all of them"
+                f"y has {unknown.tolist()[0]!r}, which is none of the {len(self.classes_)} classes "
+                "that were fitted before; fit a clone on all of them"
             )
         return np.searchsorted(self.classes_, y)
+
+    def _forget(self):
+        super()._forget()
+        vars(self).pop("classes_", None)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

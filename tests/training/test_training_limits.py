@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from tests.engine.test_train import CLIPS, equal_weights, losses, noise, small, vq
 
 from skaudio.audio import ClipError
+from tests.training.helpers import CLIPS, equal_weights, losses, noise, small, vq
 
 pytestmark = pytest.mark.filterwarnings("ignore:nothing was learnt")
 
