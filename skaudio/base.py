@@ -234,8 +234,11 @@ class BaseAudioEstimator(Saveable, BaseEstimator):
 class BaseAudioTransformer(TransformerMixin, BaseAudioEstimator):
     """Base of all extractors: features, frames, their names, and a cache.
 
-    To the parameters of `BaseAudioEstimator` its ``__init__`` adds ``pooling``.
+    To the parameters of `BaseAudioEstimator` its ``__init__`` adds ``pooling``. The attribute
+    ``pools_all_frames`` is False where `transform` leaves out frames that `transform_frames` gives.
     """
+
+    pools_all_frames = True
 
     def _validate(self):
         super()._validate()

@@ -230,6 +230,11 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
         return conv.bands().detach().cpu().numpy()
 
     @property
+    def pools_all_frames(self):
+        """Whether `transform` pools all that `transform_frames` gives."""
+        return self.heard is None
+
+    @property
     def crop_seconds(self):
         """Length of what it is trained on: a chunk."""
         return self._chunk() / self.sample_rate
@@ -265,6 +270,11 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
             del head["n_in"], head["n_classes"]
             return {"network": checkpoint.arguments, "head": head}
         network = {**SIZES[self.size], "first": self.first}
+        if self.size == "tiny":  # whose filters last as long at any rate
+            ratio = self.sample_rate / network["sample_rate"]
+            first, *others = network["kernels"]
+            network["kernels"] = (round(first * ratio), *others)
+            network["stride"] = max(1, round(network["stride"] * ratio))
         network |= {"chunk": self._chunk(), "sample_rate": self.sample_rate}
         if self.norm is not None:
             network["norm"] = self.norm
@@ -282,6 +292,9 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
                 f"{checkpoint.sample_rate} Hz; pass that"
             )
         return checkpoint
+
+    def _learns_classes(self):
+        return self.pretrained is not None or super()._learns_classes()
 
     def _pretrained_weights(self):
         checkpoint = self._checkpoint()

@@ -192,6 +192,10 @@ class SincNet(Network):
         vectors : Tensor of shape (M, D)
             Output of the last dense layer, of whatever length.
         """
+        n_chunks = len(chunks)
+        if not torch.is_grad_enabled():
+            # products of few rows round otherwise, which norms of faint maps would blow up
+            chunks = F.pad(chunks, (0, 0, 0, -n_chunks % _GROUP))
         group = _GROUP if chunks.is_cpu else max(1, len(chunks))
         filters = self.convs[0].filters()
         x = torch.cat([self._flat_maps(some, filters) for some in chunks.split(group)])
@@ -199,7 +203,7 @@ class SincNet(Network):
         layers = zip(self.dense, self.dense_norms, self.dense_activations, strict=True)
         for linear, norm, activation in layers:
             x = activation(norm(linear(x)))
-        return x
+        return x[:n_chunks]
 
     def _scaled(self, vectors):
         if not self.unit_length:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.exceptions import NotFittedError
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import nn
@@ -89,6 +89,17 @@ class Classification(Task):
         return Outcome(loss, len(logits), {"accuracy": n_correct})
 
 
+def _has_classes(estimator):
+    """Whether an estimator knows its classes, or will once it is fitted."""
+    fitted = "weights_" in vars(estimator)
+    if "classes_" in vars(estimator) if fitted else estimator._learns_classes():
+        return True
+    raise AttributeError(
+        f"this {type(estimator).__name__} is not trained and knows no classes; fit it with labels "
+        "and max_epochs other than 0"
+    )
+
+
 class ClassificationMixin(TrainingMixin):
     """Training on the classes of clips, and what the trained classes are good for.
 
@@ -99,6 +110,7 @@ class ClassificationMixin(TrainingMixin):
 
     _after_training = ()  # the head is trained on the features as they are pooled
 
+    @available_if(_has_classes)
     def predict(self, X):
         """Likeliest class of each clip.
 
@@ -119,7 +131,7 @@ class ClassificationMixin(TrainingMixin):
         ValueError
             If clips were skipped: they have no class.
         NotFittedError
-            If `fit` learnt no classes.
+            If `fit` was not called.
         """
         probabilities = self.predict_proba(X)
         (skipped,) = np.nonzero(np.isnan(probabilities[:, 0]))
@@ -130,6 +142,7 @@ class ClassificationMixin(TrainingMixin):
             )
         return self.classes_[probabilities.argmax(axis=1)]
 
+    @available_if(_has_classes)
     def predict_proba(self, X):
         """Probability of each class for each clip.
 
@@ -148,16 +161,15 @@ class ClassificationMixin(TrainingMixin):
         ClipError
             (a ValueError) If a clip cannot be used and ``on_error="raise"``.
         NotFittedError
-            If `fit` learnt no classes.
+            If `fit` was not called.
         """
         check_is_fitted(self)
-        if "classes_" not in vars(self):
-            raise NotFittedError(
-                f"this {type(self).__name__} was fitted without training and knows no classes; "
-                "fit it with labels and max_epochs other than 0"
-            )
         log_posteriors = torch.from_numpy(self._log_posteriors(X)).double()
         return log_posteriors.softmax(dim=1).numpy()
+
+    def _learns_classes(self):
+        """Whether `fit` leaves ``classes_``: by training, or with a head that is read."""
+        return self._epochs() != 0
 
     def _log_posteriors(self, X):
         """Logarithms of probabilities (n_clips, n_classes), up to a constant for each clip."""

@@ -216,6 +216,8 @@ def check_frames(estimator):
         assert len(times) and times.dtype == np.float64, "times must be float64, at least one"
         assert (np.diff(times) > 0).all(), "times of frames do not increase"
         assert_close(estimator.transform_frames([clip])[0], values, "frames of a clip alone")
+    if not estimator.pools_all_frames:
+        return
     # only for the layer with the finest grid, since the others repeat frames
     base = finest(maps)
     first = sum(len(m.channels) for m in maps[:base])
@@ -253,7 +255,8 @@ def check_weights(estimator):
         if array.dtype.kind != "f" or array.ndim == 0:
             continue
         if name.rpartition(".")[2].startswith("bias"):
-            assert array.ndim == 1 and len(array) in shape[:2], (
+            of_kernel = array.ndim == 1 and len(array) in shape[:2]
+            assert of_kernel or array.shape == shape, (  # or the shift beside a scale
                 f"{name}, of shape {array.shape}, is not the bias of what precedes it, {before}"
             )
         else:
