@@ -1,13 +1,16 @@
 """Scores by name: from outcomes to the history and the progress bar."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from skorch.history import History
 
 from skaudio.audio import Clips
 from skaudio.training import Outcome
+from skaudio.training._callbacks import Scores
 from skaudio.training._train import Data, train
 from tests.training.helpers import noise
 from tests.training.toys import RECIPE, Adversarial, Scale, Sum
@@ -120,3 +123,15 @@ def test_the_smallest_network_is_what_it_says():
     x = torch.arange(24.0).reshape(2, 1, 12)
     ((frames, lengths),) = network(x, torch.tensor([12, 12]))
     assert torch.equal(frames, x[..., :10]) and lengths.tolist() == [10, 10]
+
+
+def test_processes_add_up_what_only_some_of_them_have(monkeypatch):
+    mine = {"train": {"loss": (6.0, 3)}, "valid": {"loss": (1.0, 2), "rare": (4.0, 2)}}
+    other = {"train": {"loss": (2.0, 1), "late": (5.0, 1)}, "valid": {}}
+    monkeypatch.setattr("accelerate.utils.gather_object", lambda found: [*found, other])
+    scores, net = Scores(accelerator=object()), SimpleNamespace(history=History())
+    scores._sums = mine
+    net.history.new_epoch()
+    scores.on_epoch_end(net)
+    wanted = {"train_loss": 2.0, "train_late": 5.0, "valid_loss": 0.5, "valid_rare": 2.0}
+    assert {name: net.history[-1].get(name) for name in wanted} == wanted
