@@ -230,9 +230,11 @@ class SincNet(Network):
         if bool(chosen.all()):
             y = self._scaled(self.vectors(chunks.flatten(0, 1))).unflatten(0, chosen.shape)
             return [(y.transpose(1, 2), counts)]
-        vectors = self._scaled(self.vectors(chunks[chosen.to(x.device)]))
+        clips, places = (index.to(x.device) for index in chosen.nonzero(as_tuple=True))
+        vectors = self._scaled(self.vectors(chunks[clips, places]))
         y = vectors.new_zeros(len(x), int(counts.max()), vectors.shape[1])
-        y[within(counts, y.shape[1], x.device)] = vectors
+        frames = (chosen.cumsum(1) - 1)[chosen].to(x.device)  # chunks that are left move up
+        y[clips, frames] = vectors
         return [(y.transpose(1, 2), counts)]
 
     def _chosen(self, x, lengths):
