@@ -5,7 +5,7 @@ import torch
 from _timing import Timing, in_turn
 
 from skaudio import MFCCTransformer, RandomCNNTransformer, VQTransformer, Wav2VecTransformer
-from skaudio.extractors._random_cnn import DESIGNS
+from skaudio.networks.designs import DESIGNS
 from skaudio.pooling import pool
 
 SECONDS = 0.5

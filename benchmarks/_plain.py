@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skaudio.extractors._random_cnn import DESIGNS
+from skaudio.networks.designs import DESIGNS
 
 POOLS = {
     "mean": lambda x: x.mean(-1),
@@ -92,7 +92,7 @@ class Pooled(nn.Module):
 
 def _random_cnn(extractor):
     design = extractor.design
-    n = extractor.n_filters or DESIGNS[design][1]
+    n = extractor.n_filters or DESIGNS[design].n_filters
     if design == "vgg":
         return VGG(n, extractor.pools, extractor.n_bands)
     if design == "single":

@@ -136,8 +136,8 @@ def tiles(n_steps, max_steps, *, stride, halo) -> list[Tile]:
     """Cut a long input so that a convolutional network gives the same outputs tile by tile.
 
     Every tile starts at a multiple of ``stride`` and ends a multiple of ``stride`` before
-    the end, so strided layers and "same" padding fall on the same samples as in the whole;
-    ``halo`` steps on either side keep the zeros at inner edges away from what is kept.
+    the end, so strided layers and "same" padding fall on the same samples as in the whole; the
+    ``halo`` on either side keeps the zeros at inner edges away from what is kept.
 
     Parameters
     ----------
@@ -147,8 +147,9 @@ def tiles(n_steps, max_steps, *, stride, halo) -> list[Tile]:
         Wanted length of a tile; exceeded where stride and halo leave no choice.
     stride : int
         Input steps per output step of the coarsest layer.
-    halo : int
-        Input steps that an output sees beyond its own ones, on either side.
+    halo : (int, int)
+        Input steps that an output sees before its own ones, and after them. Tiles of a causal
+        network, which sees nothing after them, overlap on the left alone.
 
     Returns
     -------
@@ -158,25 +159,26 @@ def tiles(n_steps, max_steps, *, stride, halo) -> list[Tile]:
     Examples
     --------
     >>> from skaudio.batching import tiles
-    >>> for tile in tiles(3000, 1200, stride=100, halo=30):
+    >>> for tile in tiles(3000, 1200, stride=100, halo=(30, 0)):
     ...     print(tile)
-    Tile(start=0, stop=1100, first=0, last=1000)
-    Tile(start=900, stop=2100, first=1000, last=2000)
+    Tile(start=0, stop=1000, first=0, last=1000)
+    Tile(start=900, stop=2000, first=1000, last=2000)
     Tile(start=1900, stop=3000, first=2000, last=3000)
     """
-    margin = -(-halo // stride) * stride
-    core = (max_steps - 2 * margin) // stride * stride
-    core = max(stride, 12 * margin, core)  # at worst a seventh of the work is spent on overlap
-    if n_steps <= max(max_steps, core + margin):
+    before, after = (-(-steps // stride) * stride for steps in halo)
+    overlap = before + after
+    core = (max_steps - overlap) // stride * stride
+    core = max(stride, 6 * overlap, core)  # at worst a seventh of the work is spent on overlap
+    if n_steps <= max(max_steps, core + after):
         return [Tile(0, n_steps, 0, n_steps)]
     n_tiles = -(-n_steps // core)
     core = -(-n_steps // (n_tiles * stride)) * stride  # all alike
     starts = [*range(0, n_steps, core)]
-    if n_steps - starts[-1] < stride + margin:
+    if n_steps - starts[-1] < stride + after:
         starts.pop()  # what is left is too short to stand alone
     cut = []
     for first, last in zip(starts, [*starts[1:], n_steps], strict=True):
         spare = (n_steps - last) // stride * stride  # right of the kept part, in whole strides
-        stop = n_steps - max(0, spare - margin)
-        cut.append(Tile(max(0, first - margin), stop, first, last))
+        stop = n_steps - max(0, spare - after)
+        cut.append(Tile(max(0, first - before), stop, first, last))
     return cut

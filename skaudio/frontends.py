@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ._tensors import mask, root, within
+
 __all__ = ["MFCC", "Chain", "FitLength", "Frontend", "LogMel", "Standardize", "Wave"]
 
 _CHUNK = 1 << 19  # samples of frames that a thread transforms together: 2 MB stay in its cache
@@ -21,48 +23,6 @@ _LONG = 1 << 20  # samples; what is longer is worked on in parts rather than cop
 _BANDS = 16  # mel bands worked out together
 _ROWS = 4  # frames; a product of fewer rows rounds otherwise, and a short clip alone has fewer
 _LOG_STEP = math.log(6.4) / 27
-
-
-def within(lengths, steps, device):
-    """Tell which steps are within each clip.
-
-    Parameters
-    ----------
-    lengths : Tensor of shape (B,), int64
-        Number of valid steps of each clip, on the processor.
-    steps : int
-        Number of steps.
-    device : torch.device
-        Of the result.
-
-    Returns
-    -------
-    valid : Tensor of shape (B, steps), bool
-        True at the steps of the clip.
-    """
-    return torch.arange(steps, device=device) < lengths.to(device)[:, None]
-
-
-def mask(x, lengths):
-    """Zero what stands beyond each clip's length, in place.
-
-    Parameters
-    ----------
-    x : Tensor of shape (B, C, T) or (B, C, T, F)
-        Maps.
-    lengths : Tensor of shape (B,), int64
-        Number of valid steps of each clip.
-
-    Returns
-    -------
-    x : Tensor
-        The same tensor.
-    """
-    steps = x.shape[2]
-    if bool((lengths < steps).any()):
-        beyond = ~within(lengths, steps, x.device)
-        x.masked_fill_(beyond.view(len(lengths), 1, steps, *[1] * (x.ndim - 3)), 0.0)
-    return x
 
 
 class Frontend(nn.Module):
@@ -222,23 +182,31 @@ class LogMel(Frontend):
         return 1 + (lengths - self.n_fft % 2) // self.step
 
     def forward(self, wave, lengths):
-        n_frames = int(self.output_lengths(torch.tensor(wave.shape[1])))
-        x, done = wave.new_empty(len(wave), n_frames, len(self.mel)), 0
-        for frames in self._frames(wave, lengths):
-            if frames.shape[1]:
-                self._fill(x[:, done : done + frames.shape[1]], frames)
-            done += frames.shape[1]
-        x = x.transpose(1, 2)
+        x = self._bands(wave, lengths).transpose(1, 2)
         x.clamp_(min=1e-10).log10_().mul_(10.0)
-        lengths = self.output_lengths(lengths)
+        lengths, n_frames = self.output_lengths(lengths), x.shape[2]
         if self.top_db is not None:
             heard = x
             if bool((lengths < n_frames).any()):
                 beyond = ~within(lengths, n_frames, x.device)
                 heard = x.masked_fill(beyond[:, None], -torch.inf)
             top = heard.amax((1, 2), keepdim=True)
-            x = torch.maximum(x, top - self.top_db, out=x)
+            x = torch.maximum(x, top - self.top_db, out=None if x.requires_grad else x)
         return mask(x, lengths), lengths
+
+    def _bands(self, wave, lengths):
+        """Power (B, T, M) in each mel band."""
+        if wave.requires_grad:  # a gradient cannot flow into memory that is there already
+            frames = torch.cat([*self._frames(wave, lengths)], dim=1)
+            power = self._mel_power(frames * self.window)
+            return power.view(len(wave), frames.shape[1], len(self.mel))
+        n_frames = int(self.output_lengths(torch.tensor(wave.shape[1])))
+        x, done = wave.new_empty(len(wave), n_frames, len(self.mel)), 0
+        for frames in self._frames(wave, lengths):
+            if frames.shape[1]:
+                self._fill(x[:, done : done + frames.shape[1]], frames)
+            done += frames.shape[1]
+        return x
 
     def _frames(self, wave, lengths):
         """Views (B, t, n_fft) of all frames, in order."""
@@ -281,8 +249,11 @@ class LogMel(Frontend):
         n_rows = len(power)
         if n_rows < _ROWS:
             power = F.pad(power, (0, 0, 0, _ROWS - n_rows))
-        bands = power.new_empty(len(power), len(self.mel))
         # a band hears few bins: those of some neighbours are multiplied, the others not
+        if power.requires_grad:
+            parts = [power[:, bins] @ self.mel[some, bins].T for some, bins in self.spans]
+            return torch.cat(parts, dim=1)[:n_rows]
+        bands = power.new_empty(len(power), len(self.mel))
         for some, bins in self.spans:
             torch.mm(power[:, bins], self.mel[some, bins].T, out=bands[:, some])
         return bands[:n_rows]
@@ -307,8 +278,9 @@ def _reflect(wave, lengths, side):
 
     near = torch.arange(side, device=wave.device)
     ends = side + lengths[:, None]
-    after = wave.gather(1, mirrored(lengths[:, None] + near))
-    wave[:, :side] = wave.gather(1, mirrored((near - side)[None]))
+    source = wave.clone() if wave.requires_grad else wave  # a gradient asks for it unchanged
+    after = source.gather(1, mirrored(lengths[:, None] + near))
+    wave[:, :side] = source.gather(1, mirrored((near - side)[None]))
     wave.scatter_(1, ends + near, after)
 
 
@@ -358,10 +330,11 @@ class Standardize(Frontend):
         count = (lengths * x.shape[1]).to(x.device)[:, None, None]
         mean = (_total(x) / count).float()
         x = mask(x - mean, lengths)
-        scale = (_total(x, torch.square) / count).sqrt().float()
+        scale = root(_total(x, torch.square) / count).float()
         # what is left of a constant after its rounded mean is no signal to be blown up
         flat = scale <= 1e-6 * mean.abs()
-        return x.div_(scale.masked_fill(flat, torch.inf)), lengths
+        scale = scale.masked_fill(flat, torch.inf)
+        return x / scale if x.requires_grad else x.div_(scale), lengths
 
 
 def _total(x, change=torch.Tensor.float):

@@ -14,7 +14,7 @@ import re
 import torch
 import torch.nn.functional as F
 
-from .frontends import within
+from ._tensors import root, within
 
 __all__ = ["Accumulator", "part_names", "pool", "resolve", "streams"]
 
@@ -158,10 +158,8 @@ def mean(x, lengths):
 def std(x, lengths):
     # population form; centred first, since E[x^2] - E[x]^2 cancels in float32
     centred = _masked(x - mean(x, lengths)[..., None], lengths, 0.0)
-    if torch.is_grad_enabled() and centred.requires_grad:
-        variance = centred.square().sum(-1) / _divisor(x, lengths)
-        return variance.clamp(min=torch.finfo(x.dtype).tiny).sqrt()  # no infinite slope at zero
-    return (centred.mul_(centred).sum(-1) / _divisor(x, lengths)).sqrt()
+    square = centred.square() if centred.requires_grad else centred.mul_(centred)
+    return root(square.sum(-1) / _divisor(x, lengths))
 
 
 def max(x, lengths):

@@ -137,7 +137,7 @@ def draw_tilings(n):
     rng = np.random.default_rng(0)
     for _ in range(n):
         stride = int(rng.choice([1, 2, 3, 32, 64, 729, rng.integers(1, 100)]))
-        halo = int(rng.choice([0, 1, stride, rng.integers(0, 2000)]))
+        halo = rng.choice([0, 1, stride, rng.integers(0, 2000)], 2).tolist()
         n_steps = int(rng.choice([rng.integers(1, 100), rng.integers(1, 50_000)]))
         yield n_steps, int(rng.integers(1, 20_000)), stride, halo
 
@@ -156,8 +156,8 @@ def test_tiles_hold_for_any_numbers():
             assert 0 <= start <= first < last <= stop <= n_steps
             assert start % stride == first % stride == 0  # strided layers stay in step
             assert (n_steps - stop) % stride == 0  # and so does padding that hangs on the end
-            assert start == 0 or first - start >= halo
-            assert stop == n_steps or stop - last >= halo
+            assert start == 0 or halo[0] <= first - start < halo[0] + stride
+            assert stop == n_steps or halo[1] <= stop - last < halo[1] + 2 * stride
     assert several > 1000
 
 
@@ -167,11 +167,21 @@ def test_tiles_are_as_long_as_wanted():
     for n_steps, max_steps, stride, halo in draw_tilings(2000):
         cut = tiles(n_steps, max_steps, stride=stride, halo=halo)
         lengths = [tile.stop - tile.start for tile in cut]
-        if max_steps >= 14 * (halo + stride):
+        if max_steps >= 7 * (sum(halo) + 2 * stride):
             assert max(lengths) < max_steps + 2 * stride
         # however little room there is, at most a seventh of the work is spent on overlap
         assert sum(lengths) <= 1.17 * n_steps + stride * len(cut)
 
 
 def test_short_input_is_one_tile():
-    assert tiles(500, 500, stride=100, halo=30) == [Tile(0, 500, 0, 500)]
+    assert tiles(500, 500, stride=100, halo=(30, 30)) == [Tile(0, 500, 0, 500)]
+
+
+@pytest.mark.parametrize("n_steps", [1000, 9999, 100_001])
+def test_tiles_overlap_on_the_side_that_is_seen(n_steps):
+    left = tiles(n_steps, 300, stride=1, halo=(40, 0))
+    assert all(tile.stop == tile.last for tile in left)
+    assert [tile.first - tile.start for tile in left] == [0] + [40] * (len(left) - 1)
+    right = tiles(n_steps, 300, stride=1, halo=(0, 40))
+    assert all(tile.start == tile.first for tile in right)
+    assert [tile.stop - tile.last for tile in right] == [40] * (len(right) - 1) + [0]

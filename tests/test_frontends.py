@@ -206,3 +206,56 @@ def test_chain_multiplies_steps():
 def test_wave_is_the_clip():
     (clip,) = noise(100)
     np.testing.assert_array_equal(run(Wave(), [clip])[0], clip[None])
+
+
+# --- gradients, for what learns before a front-end ------------------------------------------------
+
+
+@pytest.mark.parametrize("change", [{}, {"top_db": None}], ids=str)
+@pytest.mark.parametrize("lengths", [(6000, 3001), (9000,)], ids=["ragged", "long"])
+def test_gradient_of_log_mel(change, lengths, monkeypatch):
+    monkeypatch.setattr(frontends, "_LONG", 1)
+    module = Chain(LogMel(**{**PAPER, **change}), MFCC(96, 13))
+    lengths = torch.tensor(lengths)
+    x = torch.zeros(len(lengths), int(lengths.max()), dtype=torch.float64)
+    for row, clip in zip(x, noise(*lengths.tolist()), strict=True):
+        row[: len(clip)] = torch.from_numpy(clip)
+        row[: len(clip) // 2] *= 1e-5  # the floor is above it
+    wave = x.float()
+    expected, found = (module(w, lengths)[0] for w in (wave, wave.clone().requires_grad_()))
+    assert torch.equal(found, expected) and found.requires_grad
+
+    log_mel = module.double().parts[0]
+    way = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def loss(wave):
+        return log_mel(frontends.mask(wave[:, None], lengths)[:, 0], lengths)[0].square().sum()
+
+    (slope,) = torch.autograd.grad(loss(x.requires_grad_()), x)
+    with torch.no_grad():
+        difference = loss(x + 1e-9 * way) - loss(x - 1e-9 * way)
+    assert float((slope * way).sum()) == pytest.approx(float(difference) / 2e-9, rel=1e-4)
+
+
+@pytest.mark.parametrize("learnt", [False, True])
+def test_gradient_of_standardize(learnt):
+    lengths, generator = torch.tensor([50, 20, 9, 4]), torch.Generator().manual_seed(0)
+    x, towards = torch.randn(2, 4, 3, 50, generator=generator)
+    x = frontends.mask(2 * x + 1, lengths)
+    x[2] = 0.0  # silence: its deviation has no slope
+    mean, scale = torch.arange(3.0)[:, None], torch.arange(1.0, 4.0)[:, None]
+    module = Standardize(mean[:, 0].numpy(), scale[:, 0].numpy()) if learnt else Standardize()
+    module = Chain(module, FitLength(9))
+    found = torch.autograd.grad((module(x.requires_grad_(), lengths)[0] * towards).sum(), x)[0]
+    assert found.isfinite().all()
+    for clip, slope, weight, n in zip(x, found, towards, lengths.tolist(), strict=True):
+        inner = clip[:, :n].detach().double().requires_grad_()
+        if learnt:
+            y = (inner - mean) / scale
+        elif not inner.any():
+            y = 0 * inner
+        else:
+            y = (inner - inner.mean()) / inner.std(correction=0)
+        y = torch.cat([y, y, y], dim=1)[:, : max(9, n)]
+        expected = torch.autograd.grad((y * weight[:, : max(9, n)]).sum(), inner)[0]
+        torch.testing.assert_close(slope[:, :n].double(), expected, rtol=1e-4, atol=1e-5)

@@ -178,3 +178,26 @@ def test_order_statistics_do_not_stream(how):
 def test_no_part_twice(how):
     with pytest.raises(ValueError, match="the same part twice"):
         pooling.resolve(how)
+
+
+@pytest.mark.parametrize("how", EXPECTED)
+def test_gradients_are_those_of_finite_differences(maps, how):
+    names, lengths = pooling.resolve(how), torch.tensor(LENGTHS)
+    x = torch.from_numpy(maps).double().requires_grad_()
+    generator = torch.Generator().manual_seed(0)
+    way = torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    pooled = pooling.pool(x, lengths, names)
+    towards = torch.randn(pooled.shape, generator=generator, dtype=torch.float64)
+    (slope,) = torch.autograd.grad((pooled * towards).sum(), x)
+    for row, n in zip(slope, LENGTHS, strict=True):
+        assert row[:, :n].isfinite().all() and not row[:, n:].any()
+    with torch.no_grad():
+        ends = [pooling.pool(x + step * way, lengths, names) for step in (1e-6, -1e-6)]
+        difference = (torch.where(pooled != 0, ends[0] - ends[1], 0.0) * towards).sum() / 2e-6
+    assert float((slope * way).sum()) == pytest.approx(float(difference), rel=1e-6)
+
+
+def test_deviation_of_what_is_constant_has_no_slope():
+    x = torch.full((2, 3, 8), 2.0, requires_grad=True)
+    pooling.pool(x, torch.tensor([8, 5]), ("std",)).sum().backward()
+    assert not x.grad.any()

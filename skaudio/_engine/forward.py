@@ -153,9 +153,13 @@ class ForwardPass:
 
     def _pieces(self, x, max_steps):
         """Frames of each map, as the network works them out piece by piece."""
-        with self._arithmetic(x.device):
-            for i, y in self.network.pieces(x, max_steps):
-                yield i, y.float()
+        pieces = self.network.pieces(x, max_steps)
+        while True:
+            with self._arithmetic(x.device):  # left before the frames are handed on
+                layer, y = next(pieces, (None, None))
+            if layer is None:
+                return
+            yield layer, y.float()
 
 
 class TooLong(ValueError):

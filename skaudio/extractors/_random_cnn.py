@@ -4,30 +4,15 @@ from .. import frontends
 from .._engine.extract import moments
 from .._engine.forward import ForwardPass
 from ..base import BaseAudioTransformer
-from ..networks import frame_level, layers, sample_level, single_layer, timbral_temporal, vgg
-from ..utils.validation import check_choice, check_number, check_whole
+from ..networks.designs import DESIGNS
+from ..networks.layers import initialise
+from ..networks.timbral_temporal import PAPER_TEMPORAL_KERNELS
+from ..networks.vgg import PAPER_POOLS
+from ..utils.validation import check_choice, check_number
+from ._designs import check_design_parameters, design_of, new_network
 from ._mel import check_mel_parameters, log_mel
 
 __all__ = ["RandomCNNTransformer"]
-
-# what there is to choose per design: number of maps, filters by default, features per filter
-# with one pooling (from_paper divides by it)
-DESIGNS = {
-    "vgg": (5, 64, 5),
-    "single": (1, 1024, 1),
-    "timbral_temporal": (2, 32, 28),
-    "timbral": (1, 64, 14),
-    "temporal": (1, 64, 14),
-    "sample_level": (7, 128, 7),
-    "frame_level": (4, 256, 4),
-    "frame_level_many": (8, 128, 8),
-}
-WAVEFORM_DESIGNS = ("sample_level", "frame_level", "frame_level_many")
-BLOCKS = {
-    "timbral_temporal": ("timbral", "temporal"),
-    "timbral": ("timbral",),
-    "temporal": ("temporal",),
-}
 
 
 class RandomCNNTransformer(BaseAudioTransformer):
@@ -172,7 +157,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
         *,
         n_filters=None,
         kernel=(7, 86),
-        temporal_kernels=timbral_temporal.PAPER_TEMPORAL_KERNELS,
+        temporal_kernels=PAPER_TEMPORAL_KERNELS,
         pools=((2, 2), (2, 3), (2, 2), (2, 2), (4, 4)),
         n_bands=8,
         layers=None,
@@ -259,14 +244,15 @@ class RandomCNNTransformer(BaseAudioTransformer):
         512
         """
         check_choice("design", design, DESIGNS)
-        step = 4 if design in BLOCKS else 1  # the remove rule needs a multiple of 4
+        facts = DESIGNS[design]
+        n_multiples = round(n_features / facts.n_features / facts.multiple)
         settings = {
-            "n_filters": max(1, round(n_features / DESIGNS[design][2] / step)) * step,
-            "pools": vgg.PAPER_POOLS,
+            "n_filters": max(1, n_multiples) * facts.multiple,
+            "pools": PAPER_POOLS,
             "n_bands": 1,
             "normalize": None,
             "pooling": "mean",
-            "fixed_length": 350_000 if design in WAVEFORM_DESIGNS else 1376,
+            "fixed_length": 350_000 if facts.reads_wave else 1376,
             "short": "repeat",
             "sample_rate": 12000,
         }
@@ -284,7 +270,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
         paper = {"normalize": None, "pooling": "mean"}
         return [
             {"n_filters": 8},
-            {**mel, **paper, "pools": vgg.PAPER_POOLS, "n_bands": 1, "fixed_length": 100},
+            {**mel, **paper, "pools": PAPER_POOLS, "n_bands": 1, "fixed_length": 100},
             {**narrow, "normalize": "dataset", "layers": [0, 2], "pooling": "quantiles"},
             {**narrow, "top_db": None, "fixed_length": 300, "short": "zero", "layers": -1},
             {**single, **paper, "kernel": (7, 15), "fixed_length": 50, "sample_rate": 12000},
@@ -303,43 +289,13 @@ class RandomCNNTransformer(BaseAudioTransformer):
         ]
 
     def _validate_parameters(self):
-        check_choice("design", self.design, DESIGNS)
+        check_mel_parameters(self)
+        check_design_parameters(self, self.n_mels)
         check_choice("normalize", self.normalize, (None, "clip", "dataset"))
         check_choice("short", self.short, ("repeat", "zero"))
-        check_choice("reference", self.reference, (True, False))
         check_choice("precision", self.precision, ("float32", "bfloat16"))
-        check_number("n_bands", self.n_bands, 1, self.n_mels)
-        check_number("n_filters", self.n_filters, 1, none=True)
-        check_mel_parameters(self)
-        if self.design in BLOCKS and self.n_filters is not None and self.n_filters % 4:
-            raise ValueError(
-                f"n_filters={self.n_filters} must be a multiple of 4 for {self.design!r}"
-            )
-        check_whole("pools", self.pools, (5, 2))
-        check_whole("kernel", self.kernel, (2,))
-        check_whole("temporal_kernels", self.temporal_kernels, (4,))
-        if self.design == "single" and self.kernel[1] > self.n_mels:
-            raise ValueError(f"kernel={self.kernel} is taller than the {self.n_mels} mel bands")
-        self._layer_indices()
-        shortest = self._min_steps()
+        shortest = design_of(self).min_steps(self)
         check_number("fixed_length", self.fixed_length, shortest, none=True)
-
-    def _layer_indices(self):
-        """The layers parameter as a list of positions."""
-        n_maps = DESIGNS[self.design][0]
-        if self.layers is None:
-            return [*range(n_maps)]
-        kept = [self.layers] if isinstance(self.layers, int) else self.layers
-        try:
-            places = [range(n_maps)[i] for i in kept]
-        except (TypeError, IndexError):
-            places = []
-        if not places or len({*places}) < len(places):
-            raise ValueError(
-                f"layers={self.layers!r} must be different numbers of the {n_maps} maps of "
-                f"{self.design!r}, from {-n_maps} to {n_maps - 1}"
-            )
-        return places
 
     @property
     def learns_from_clips(self):
@@ -356,14 +312,12 @@ class RandomCNNTransformer(BaseAudioTransformer):
             self.input_mean_, self.input_scale_ = moments(forward, clips, run)
 
     def _learnt_arrays(self):
-        n_channels = 1 if self.design in WAVEFORM_DESIGNS else self.n_mels
+        n_channels = 1 if design_of(self).reads_wave else self.n_mels
         names = ("input_mean_", "input_scale_") if self.learns_from_clips else ()
         return dict.fromkeys(names, ("float32", (n_channels,)))
 
     def _input(self):
-        if self.design in WAVEFORM_DESIGNS:
-            return frontends.Wave()
-        return log_mel(self, pad="reflect")
+        return frontends.Wave() if design_of(self).reads_wave else log_mel(self, pad="reflect")
 
     def _frontend(self, network):
         stages = [self._input()]
@@ -375,36 +329,11 @@ class RandomCNNTransformer(BaseAudioTransformer):
         return frontends.Chain(*stages, fit)
 
     def _network(self, generator):
-        n_filters = DESIGNS[self.design][1] if self.n_filters is None else self.n_filters
-        keep = self._layer_indices()
-        if self.design == "vgg":
-            network = vgg.VGG(n_filters, self.n_mels, self.pools, keep, self.n_bands)
-        elif self.design == "single":
-            network = single_layer.SingleLayer(n_filters, self.n_mels, tuple(self.kernel))
-        elif self.design == "sample_level":
-            network = sample_level.SampleLevel(n_filters, keep)
-        elif self.design in BLOCKS:
-            blocks = [BLOCKS[self.design][i] for i in keep]
-            network = timbral_temporal.TimbralTemporal(
-                n_filters, self.n_mels, self.temporal_kernels, blocks
-            )
-        else:
-            many = self.design == "frame_level_many"
-            kernels = frame_level.MANY_KERNELS if many else frame_level.SINGLE_KERNEL
-            network = frame_level.FrameLevel(n_filters, kernels, keep, self.reference)
+        network = new_network(self, self.n_mels)
         if generator is not None:
-            layers.initialise(network, generator)
+            initialise(network, generator)
         return network
 
-    def _min_steps(self):
-        """Shortest input of the network; most designs tell without being built."""
-        told = dict.fromkeys(BLOCKS, timbral_temporal.TimbralTemporal)
-        told |= {"vgg": vgg.VGG, "sample_level": sample_level.SampleLevel}
-        if self.design in told:
-            return told[self.design].min_steps
-        return self._network(None).min_steps
-
     def _min_samples(self, network):
-        if self.design in WAVEFORM_DESIGNS:
-            return network.min_steps
-        return (network.min_steps - 1) * self.hop_length
+        shortest = network.min_steps
+        return shortest if design_of(self).reads_wave else (shortest - 1) * self.hop_length

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..batching import tiles
-from .layers import Map
+from .layers import Map, halo_of
 
 __all__ = ["Network"]
 
@@ -14,9 +14,10 @@ __all__ = ["Network"]
 class Network(nn.Module):
     """Base of all networks: x (B, C, T) in, one map of frames (B, C_l, T_l) out per layer.
 
-    A subclass sets ``maps`` and what differs from the values below, and writes `forward` and
-    `output_lengths`. It must give the same frames (to rounding) in a batch as alone, and where
-    `torch.autocast` lowers the precision of its products; what it returns is taken to float32.
+    A subclass writes `forward` and `output_lengths`, and sets ``maps`` and what differs from the
+    values below; `set_maps` does so where a frame depends on nothing but the steps around it. It
+    must give the same frames (to rounding) in a batch as alone, and where `torch.autocast` lowers
+    the precision of its products; what it returns is taken to float32.
 
     Attributes
     ----------
@@ -27,8 +28,8 @@ class Network(nn.Module):
     stride : int, default=1
         Input steps per frame of its coarsest layer.
     halo : (int, int) or None, default=None
-        Receptive field beyond a tile: input steps that a frame may depend on before and after
-        its own ones. None: it must see the whole clip at once.
+        Receptive field beyond a tile: input steps that a frame may depend on before its own
+        ``stride`` ones, and after them. None: it must see the whole clip at once.
     handles_lengths : bool, default=False
         Whether clips of different length may share a batch, padded with zeros.
     floats_per_step : float, default=1.0
@@ -41,6 +42,19 @@ class Network(nn.Module):
     halo: tuple[int, int] | None = None
     handles_lengths: bool = False
     floats_per_step: float = 1.0
+
+    def set_maps(self, maps: Sequence[Map], keep: Sequence[int] | None = None) -> None:
+        """Set ``maps``, and ``stride`` and ``halo`` by them.
+
+        Parameters
+        ----------
+        maps : sequence of Map
+            Every layer that is computed.
+        keep : sequence of int, default=None
+            Indices of the layers that are returned. None: all.
+        """
+        self.maps = [maps[i] for i in (range(len(maps)) if keep is None else keep)]
+        self.stride, self.halo = max(m.stride for m in maps), halo_of(maps)
 
     def forward(
         self, x: torch.Tensor, lengths: torch.Tensor
@@ -91,10 +105,12 @@ class Network(nn.Module):
         """
         return 0
 
+    @torch.no_grad()
     def pieces(self, x: torch.Tensor, max_steps: int) -> Iterator[tuple[int, torch.Tensor]]:
         """Frames of one clip that is longer than a batch should be, piece by piece.
 
-        By default from tiles that overlap by ``halo``, which gives the frames of the whole.
+        By default from tiles that overlap by ``halo``, which gives the frames of the whole. For
+        extraction alone: no gradient is recorded.
 
         Parameters
         ----------

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from ..frontends import within
+from .._tensors import within
 
 __all__ = ["Quantized", "Quantizer", "perplexity"]
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..frontends import within
+from .._tensors import within
 
 __all__ = [
     "as_image",
@@ -272,7 +272,9 @@ def conv_band_max(conv, x, lengths):
     padding, top = (0, conv.padding[0]), None
     for place in range(places):
         y = _conv2d(x[:, place : place + height], weight, conv.bias, padding)
-        top = y if top is None else torch.maximum(top, y, out=top)
+        if top is not None:
+            y = torch.maximum(top, y, out=None if y.requires_grad else top)
+        top = y
     return top.squeeze(2)
 
 

@@ -33,9 +33,6 @@ class Deltas(Network):
     """
 
     handles_lengths = True
-    min_steps = 1
-    stride = 1
-    halo = None
 
     def __init__(self, channels, n_deltas, method):
         super().__init__()
@@ -52,7 +49,7 @@ class Deltas(Network):
 
     def output_lengths(self, lengths):
         if self.method == "savgol":
-            return [lengths for _ in self.maps]
+            return super().output_lengths(lengths)
         return [(lengths - k).clamp(min=0) for k in range(len(self.maps))]
 
     def forward(self, x, lengths):

@@ -6,12 +6,12 @@ Pons & Serra (arXiv:1805.00237): one filter length, or five side by side.
 import torch
 from torch import nn
 
-from ..frontends import mask
+from .._tensors import mask
 from ._network import Network
 from .convolutions import join_channels, max_pool, new_conv, pooled_lengths
-from .layers import Map, halo_of, numbered, rectified
+from .layers import Map, numbered, rectified
 
-__all__ = ["FrameLevel"]
+__all__ = ["FrameLevel", "shortest_input"]
 
 STRIDE = 32  # samples
 SINGLE_KERNEL = (512,)
@@ -42,13 +42,13 @@ class FrameLevel(Network):
 
     def __init__(self, n_filters, kernels, keep, reference=False):
         super().__init__()
-        self.keep, self.reference, self.same = keep, reference, len(kernels) > 1
+        self.keep, self.reference, self.same = keep, reference, _is_same(kernels)
         self.front = nn.ModuleList(new_conv(1, n_filters, k, stride=STRIDE) for k in kernels)
         self.back = nn.ModuleList(
             new_conv(n_in, n_filters, 7, padding=padding)
             for n_in, padding in ((len(kernels) * n_filters, 0), (n_filters, 3), (n_filters, 3))
         )
-        self.min_steps = 6 * STRIDE + (1 if self.same else kernels[0])
+        self.min_steps = shortest_input(kernels)
         names = numbered(n_filters)
         maps = [
             Map(f"conv{k}", names).then(k, stride=STRIDE, pad=(k - 1) // 2 if self.same else 0)
@@ -58,8 +58,10 @@ class FrameLevel(Network):
         second = first.then(7, pad=3, name="back2")
         third = second.then(2, stride=2).then(7, pad=3, name="back3")
         maps += [first, second, third]
-        self.maps = [maps[layer] for layer in keep]
-        self.stride, self.halo = third.stride, halo_of(maps)
+        self.set_maps(maps, keep)
+        if self.same:  # where frames lie later than the maps say, they also see farther
+            left, right = self.halo
+            self.halo = left, right + STRIDE // 2
         # front maps, these joined, and what the back-end makes of them
         self.floats_per_step = 2 * n_filters * (len(kernels) + 2) / STRIDE
 
@@ -117,14 +119,33 @@ class FrameLevel(Network):
             # the left padding hangs on each clip's own length: shift every clip by its own
             steps = (int(out.max()) - 1) * STRIDE + kernel
             shifted = x.new_zeros(len(x), 1, steps)
-            for row, clip, n, pad in zip(
-                shifted, x, lengths.tolist(), (total // 2).tolist(), strict=True
-            ):
-                row[:, pad : pad + n] = clip[:, :n]
+            for i, (n, pad) in enumerate(zip(lengths.tolist(), (total // 2).tolist(), strict=True)):
+                shifted[i, :, pad : pad + n] = x[i, :, :n]
             x = shifted
         else:
             out = (lengths - kernel) // STRIDE + 1
         return rectified(conv(x), out), out
+
+
+def shortest_input(kernels):
+    """Samples of which the first layer of the back-end makes one frame.
+
+    Parameters
+    ----------
+    kernels : sequence of int
+        Filter lengths of the front-end, samples.
+
+    Returns
+    -------
+    n_samples : int
+        704 with one filter length, 193 with several.
+    """
+    return 6 * STRIDE + (1 if _is_same(kernels) else kernels[0])
+
+
+def _is_same(kernels):
+    """Whether the front-end is padded, so that maps of several kernels are of one length."""
+    return len(kernels) > 1
 
 
 def _collapsed(x):

@@ -1,21 +1,4 @@
-"""What the networks share: the description of a map, initial weights, length-aware layers.
-
-A network is a module called as ``network(x, lengths)`` with x (B, C, T) that returns one
-``(x_l, lengths_l)`` per kept layer, x_l of shape (B, C_l, T_l); lengths are on the processor,
-whatever the device of x. Beside that it has
-
-    maps : list of Map, what each returned layer is
-    min_steps : int, the shortest input it can read
-    stride : int, input steps per step of its coarsest layer
-    halo : int, input steps seen beyond that; None if it must see the whole clip at once
-    handles_lengths : bool, whether clips of different length may share a batch
-    floats_per_step : float, numbers held at once per input step, for the memory bound
-    output_lengths(lengths) : the lengths_l without the data
-
-and may have, for a clip longer than a batch should be,
-
-    pieces(x, max_steps) : yields (l, frames), the next ones of the l-th kept layer
-"""
+"""What the networks share: the description of a map, initial weights, length-aware layers."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -24,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..frontends import mask, within
+from .._tensors import mask, within
 from .convolutions import channels_last
 
 __all__ = [
@@ -99,19 +82,29 @@ class Map:
 
 
 def halo_of(maps):
-    """Input steps that tiles must overlap for these maps to come out exact.
+    """Receptive field beyond a tile: by how much tiles overlap for these maps to come out exact.
 
     Parameters
     ----------
     maps : list of Map
-        The kept layers.
+        The layers.
 
     Returns
     -------
-    halo : int
-        The farthest look to either side.
+    left, right : int
+        Input steps that frames depend on before their own ``stride`` steps, and after them.
+
+    Examples
+    --------
+    >>> from skaudio.networks.layers import Map, halo_of
+    >>> causal, strided = Map("a").then(3, pad=2), Map("b").then(5, stride=4)
+    >>> halo_of([causal]), halo_of([strided]), halo_of([causal, strided])
+    ((2, 0), (0, 1), (2, 1))
     """
-    return max(max(m.left, m.right) for m in maps)
+    left = max(m.left for m in maps)
+    # the first of a frame's own steps is p * stride, the last one stride - 1 later
+    right = max(m.right - m.stride + 1 for m in maps)
+    return max(left, 0), max(right, 0)
 
 
 def numbered(n):
@@ -178,19 +171,19 @@ _remembered = lru_cache(maxsize=4)(_initialised)
 
 
 def rectified(x, lengths):
-    """ReLU in place, then zeros beyond each clip so that "same" padding is what follows.
+    """ReLU, then zeros beyond each clip so that "same" padding is what follows.
 
     Parameters
     ----------
     x : Tensor of shape (B, C, T) or (B, C, T, F)
-        Maps.
+        Maps, changed in place as far as gradients allow.
     lengths : Tensor of shape (B,), int64
         Valid frames.
 
     Returns
     -------
     x : Tensor
-        The same tensor.
+        The rectified maps.
     """
     return mask(F.relu_(x), lengths)
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from ._network import Network
 from .convolutions import max_pool, new_conv, pooled_lengths
-from .layers import Map, halo_of, numbered, rectified
+from .layers import Map, numbered, rectified
 
 __all__ = ["SampleLevel"]
 
@@ -40,8 +40,7 @@ class SampleLevel(Network):
             self.convs.append(new_conv(n_filters, n_filters, 3, padding=1))
             at = at.then(3, pad=1, name=f"pool{layer}").then(3, stride=3)
             maps.append(at)
-        self.maps = [maps[layer] for layer in keep]
-        self.stride, self.halo = maps[-1].stride, halo_of(maps)
+        self.set_maps(maps, keep)
         self.floats_per_step = n_filters
 
     def output_lengths(self, lengths):
@@ -59,6 +58,7 @@ class SampleLevel(Network):
             every.append((rectified(x, lengths), lengths))
         return [every[layer] for layer in self.keep]
 
+    @torch.no_grad()
     def pieces(self, x, max_steps):
         """Maps of one clip, of which but a few frames are held at a time.
 
@@ -71,8 +71,8 @@ class SampleLevel(Network):
 
         Yields
         ------
-        position : int
-            Place in ``keep``.
+        layer : int
+            Index in ``keep``.
         frames : Tensor of shape (1, n_filters, t)
             The next ones of that layer.
         """

@@ -25,14 +25,12 @@ class SingleLayer(Network):
     """
 
     handles_lengths = True
-    stride = 1
 
     def __init__(self, n_filters, n_mels, kernel):
         super().__init__()
         self.conv = new_conv(1, n_filters, kernel)
         self.min_steps = kernel[0]
-        self.maps = [Map("input", numbered(n_filters)).then(kernel[0], name="conv")]
-        self.halo = kernel[0] - 1
+        self.set_maps([Map("conv", numbered(n_filters)).then(kernel[0])])
         self.floats_per_step = n_mels + 2.0 * n_filters
 
     def output_lengths(self, lengths):

@@ -9,7 +9,7 @@ from torch import nn
 
 from ._network import Network
 from .convolutions import conv_band_max, join_channels, new_conv
-from .layers import Map, halo_of
+from .layers import Map
 
 __all__ = ["TimbralTemporal"]
 
@@ -40,8 +40,6 @@ class TimbralTemporal(Network):
     """
 
     handles_lengths = True
-    min_steps = 1
-    stride = 1
 
     def __init__(self, n_filters, n_mels, temporal_kernels, blocks):
         super().__init__()
@@ -61,13 +59,9 @@ class TimbralTemporal(Network):
             self.temporal = nn.ModuleList(
                 new_conv(1, n, width) for n, width in zip(counts, temporal_kernels, strict=True)
             )
-        self.maps = [maps[block] for block in blocks]
-        self.halo = halo_of(self.maps)
+        self.set_maps([maps[block] for block in blocks])
         # windows of the longest temporal filter, maps side by side and joined
         self.floats_per_step = n_mels + max(temporal_kernels) + 14.0 * n_filters * (len(blocks) + 1)
-
-    def output_lengths(self, lengths):
-        return [lengths for _ in self.blocks]
 
     def forward(self, x, lengths):
         run = {"timbral": self._timbre, "temporal": self._rhythm}

@@ -6,10 +6,10 @@ from functools import cache
 import torch.nn.functional as F
 from torch import nn
 
-from ..frontends import mask
+from .._tensors import mask
 from ._network import Network
 from .convolutions import as_image, conv_max_pool, new_conv, pooled_lengths
-from .layers import Map, halo_of, numbered
+from .layers import Map, numbered
 
 __all__ = ["VGG"]
 
@@ -38,7 +38,6 @@ class VGG(Network):
     """
 
     handles_lengths = True
-    min_steps = 1
 
     def __init__(self, n_filters, n_mels, pools, keep, n_bands=1):
         super().__init__()
@@ -55,8 +54,7 @@ class VGG(Network):
             self.heights.append(min(n_bands, n_mels))
             at = at.then(3, pad=1, name=f"pool{block + 1}").then(time, stride=time)
             maps.append(replace(at, channels=_channels(n_filters, self.heights[-1])))
-        self.maps = [maps[block] for block in keep]
-        self.stride, self.halo = maps[-1].stride, halo_of(maps)
+        self.set_maps(maps, keep)
 
     def output_lengths(self, lengths):
         every = []

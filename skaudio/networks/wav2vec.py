@@ -150,8 +150,6 @@ class Wav2Vec(Network):
         Stands between encoder and aggregator; see `skaudio.networks.vq`.
     """
 
-    halo = None
-
     def __init__(
         self,
         encoder_layers,

@@ -7,7 +7,6 @@ import numpy as np
 from ..utils.validation import check_choice, check_number
 from ._style import COLOURS, new_panels
 
-_SIDE_BY_SIDE = ("front", "timbral", "temporal")  # branches of a first layer, not its successors
 _FEW = 16  # filters that can be looked at one by one
 _FLOOR = -40.0  # dB
 
@@ -96,7 +95,7 @@ class FilterBankDisplay:
         from sklearn.utils.validation import check_is_fitted
 
         from ..extractors import MFCCTransformer, RandomCNNTransformer
-        from ..extractors._random_cnn import WAVEFORM_DESIGNS
+        from ..networks.designs import DESIGNS
 
         check_choice("kind", kind, (None, "time", "frequency"))
         check_number("n_filters", n_filters, 1, none=True)
@@ -113,15 +112,19 @@ class FilterBankDisplay:
             rate *= 2 * (bands.shape[1] - 1) / extractor.n_fft
             return cls(filters=[bands], rate=rate, kind="bands", unit="bins")
         unit, default = "samples", "frequency"
-        if extractor.design not in WAVEFORM_DESIGNS:
+        design = DESIGNS[extractor.design]
+        if not design.reads_wave:
             unit, default, rate = "frames", "time", rate / extractor.hop_length
         kind = default if kind is None else kind
         few = _FEW if n_filters is None else n_filters
-        kernels = {name: w[:, 0] for name, w in extractor.weights_.items() if w.ndim > 1}
-        branches = [w for name, w in kernels.items() if name.startswith(_SIDE_BY_SIDE)]
+        branches = [
+            w[:, 0]
+            for name, w in extractor.weights_.items()
+            if name.startswith(design.first_layer) and w.ndim > 1
+        ]
         filters = [
             w if n_filters is None and w.ndim == 2 and kind == "frequency" else w[:few]
-            for w in branches or [*kernels.values()][:1]
+            for w in branches
         ]
         return cls(filters=filters, rate=rate, kind=kind, unit=unit)
 

@@ -68,6 +68,24 @@ def test_maximum_over_all_places_in_frequency(height, padding, precision, many, 
     torch.testing.assert_close(found.float(), expected.detach().amax(3), **rounding)
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+def test_gradient_through_the_maximum_in_frequency(precision, monkeypatch):
+    monkeypatch.setattr(convolutions, "_MANY_FILTERS", 1)
+    conv = new_conv(1, 7, (5, 9), padding=(2, 0))
+    initialise(conv, torch.Generator().manual_seed(0))
+    x = torch.randn(2, 12, 40, generator=torch.Generator().manual_seed(1))
+    lengths, towards = torch.tensor([40, 40]), torch.linspace(-1, 1, 40)
+    weight = conv.weight.detach().double().requires_grad_()
+    y = F.conv2d(x.double().transpose(1, 2)[:, None], weight, padding=(2, 0)).amax(3)
+    (expected,) = torch.autograd.grad((y * towards).sum(), weight)
+    with torch.autocast("cpu", precision, enabled=precision == torch.bfloat16):
+        y = conv_band_max(conv, x, lengths)
+    assert y.dtype == precision
+    (found,) = torch.autograd.grad((y.float() * towards).sum(), conv.weight)
+    error = float((found - expected).norm() / expected.norm())
+    assert error < (1e-5 if precision == torch.float32 else 0.1)
+
+
 def test_loaded_kernels_lie_channels_last():
     for conv, order in ((new_conv(4, 5, 3), (0, 2, 1)), (new_conv(4, 5, (3, 3)), (0, 2, 3, 1))):
         stored = {name: np.ones(p.shape, np.float32) for name, p in conv.named_parameters()}

@@ -83,7 +83,10 @@ def test_map_knows_its_receptive_field():
     second = first.then(3, pad=1, name="pool").then(3, stride=3)
     assert (second.name, second.stride, second.left, second.right) == ("pool", 9, 3, 11)
     assert second.centre == 4.0
-    assert halo_of([first, second]) == 11
+    # frame 0 of the first is made of its own steps; that of the second, of 3 more on either side
+    assert halo_of([first]) == (0, 0)
+    assert halo_of([first, second]) == halo_of([second]) == (3, 3)
+    assert halo_of([Map("causal").then(4, pad=3)]) == (3, 0)
 
 
 @pytest.mark.parametrize("n_groups", [1, 2, 6])

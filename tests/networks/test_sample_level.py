@@ -82,11 +82,11 @@ def test_pieces_are_those_of_the_whole(keep, size):
         parameter.data.normal_(generator=generator)
     for n_samples in (3, 8, 12, 26, 100, 729, 2186, 2187, 3000, 20_000):
         wave = torch.randn(1, 1, n_samples, generator=generator)
-        with torch.no_grad():
-            expected = network(wave, torch.tensor([n_samples]))
-            pieces = [[] for _ in keep]
-            for position, frames in network.pieces(wave, 3 * size):
-                pieces[position].append(frames)
+        expected = network(wave, torch.tensor([n_samples]))
+        pieces = [[] for _ in keep]
+        for layer, frames in network.pieces(wave, 3 * size):
+            assert not frames.requires_grad
+            pieces[layer].append(frames)
         assert max(len(some) for some in pieces) == 1 or n_samples > 3 * size
         for some, (frames, _) in zip(pieces, expected, strict=True):
             torch.testing.assert_close(torch.cat(some, dim=2), frames, rtol=1e-5, atol=1e-5)

@@ -249,7 +249,7 @@ class JobsShow(RandomCNNTransformer):
 class HaloTooSmall(RandomCNNTransformer):
     def _network(self, generator):
         network = super()._network(generator)
-        network.halo = 0
+        network.halo = (0, 0)
         return network
 
 

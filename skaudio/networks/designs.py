@@ -1,0 +1,115 @@
+"""The designs of Pons & Serra (arXiv:1805.00237): what there is to know of each, in one table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import frame_level, sample_level, single_layer, timbral_temporal, vgg
+
+__all__ = ["DESIGNS", "Design"]
+
+
+def _vgg(parameters, n_filters, n_mels, keep):
+    return vgg.VGG(n_filters, n_mels, parameters.pools, keep, parameters.n_bands)
+
+
+def _single(parameters, n_filters, n_mels, keep):
+    return single_layer.SingleLayer(n_filters, n_mels, tuple(parameters.kernel))
+
+
+def _blocks(*blocks):
+    def new_network(parameters, n_filters, n_mels, keep):
+        kept = [blocks[i] for i in keep]
+        kernels = parameters.temporal_kernels
+        return timbral_temporal.TimbralTemporal(n_filters, n_mels, kernels, kept)
+
+    return new_network
+
+
+def _sample_level(parameters, n_filters, n_mels, keep):
+    return sample_level.SampleLevel(n_filters, keep)
+
+
+def _frame_level(kernels):
+    def new_network(parameters, n_filters, n_mels, keep):
+        return frame_level.FrameLevel(n_filters, kernels, keep, parameters.reference)
+
+    return new_network
+
+
+@dataclass(frozen=True)
+class Design:
+    """One design.
+
+    Parameters
+    ----------
+    n_maps : int
+        Layers whose maps it can return.
+    n_filters : int
+        Its width, if none is chosen.
+    n_features : int
+        Features per filter, of all maps with one pooling.
+    first_layer : tuple of str
+        Beginnings of the names of its first kernels: several where they lie side by side.
+    new_network : callable
+        ``new_network(parameters, n_filters, n_mels, keep)`` builds the network, uninitialised,
+        that returns the maps of the indices ``keep``. The parameters are an object with the
+        attributes kernel, temporal_kernels, pools, n_bands and reference of
+        `RandomCNNTransformer`.
+    reads_wave : bool, default=False
+        Whether it reads the wave, and not a spectrogram of ``n_mels`` bands.
+    multiple : int, default=1
+        What n_filters must be a multiple of.
+    min_steps : callable
+        ``min_steps(parameters)`` is the shortest input that the network can read, known without
+        building it. By default 1.
+    """
+
+    n_maps: int
+    n_filters: int
+    n_features: int
+    first_layer: tuple
+    new_network: Callable
+    reads_wave: bool = False
+    multiple: int = 1
+    min_steps: Callable = lambda parameters: 1
+
+
+DESIGNS = {
+    "vgg": Design(5, 64, 5, ("blocks.0.",), _vgg),
+    "single": Design(
+        1, 1024, 1, ("conv.",), _single, min_steps=lambda parameters: parameters.kernel[0]
+    ),
+    # so many filters of each length are left out that both blocks are equally wide
+    "timbral_temporal": Design(
+        2, 32, 28, ("timbral.", "temporal."), _blocks("timbral", "temporal"), multiple=4
+    ),
+    "timbral": Design(1, 64, 14, ("timbral.",), _blocks("timbral"), multiple=4),
+    "temporal": Design(1, 64, 14, ("temporal.",), _blocks("temporal"), multiple=4),
+    "sample_level": Design(
+        7,
+        128,
+        7,
+        ("convs.0.",),
+        _sample_level,
+        reads_wave=True,
+        min_steps=lambda parameters: sample_level.SampleLevel.min_steps,
+    ),
+    "frame_level": Design(
+        4,
+        256,
+        4,
+        ("front.",),
+        _frame_level(frame_level.SINGLE_KERNEL),
+        reads_wave=True,
+        min_steps=lambda parameters: frame_level.shortest_input(frame_level.SINGLE_KERNEL),
+    ),
+    "frame_level_many": Design(
+        8,
+        128,
+        8,
+        ("front.",),
+        _frame_level(frame_level.MANY_KERNELS),
+        reads_wave=True,
+        min_steps=lambda parameters: frame_level.shortest_input(frame_level.MANY_KERNELS),
+    ),
+}
