@@ -4,5 +4,12 @@ from ._comparison import ComparisonDisplay
 from ._embedding import EmbeddingDisplay
 from ._feature_map import FeatureMapDisplay
 from ._filter_bank import FilterBankDisplay
+from ._training import TrainingDisplay
 
-__all__ = ["ComparisonDisplay", "EmbeddingDisplay", "FeatureMapDisplay", "FilterBankDisplay"]
+__all__ = [
+    "ComparisonDisplay",
+    "EmbeddingDisplay",
+    "FeatureMapDisplay",
+    "FilterBankDisplay",
+    "TrainingDisplay",
+]

@@ -9,27 +9,33 @@ from ._style import COLOURS, new_panels
 
 _FEW = 16  # filters that can be looked at one by one
 _FLOOR = -40.0  # dB
+_ROW = 0.08  # inches
+_TICKS = (0, 200, 500, 1000, 2000, 4000, 8000, 16000)  # Hz, on the mel scale
 
 
 class FilterBankDisplay:
     """Filters of the first layer of an extractor, a panel for each length or shape.
 
-    It is recommended to use `from_estimator` to make one.
+    It is recommended to use `from_estimator` or `from_bands` to make one.
 
     Parameters
     ----------
     filters : list of ndarray of shape (n_filters, time) or (n_filters, time, mel)
         The kernels of each branch; with ``kind="bands"`` the weights (n_filters, n_bins) of
-        frequencies from 0 Hz to half the rate.
+        frequencies from 0 Hz to half the rate, with ``kind="edges"`` the lower and upper edge
+        (n_filters, 2) of each filter, Hz.
 
     rate : float
         Steps of a filter per second, Hz.
 
-    kind : {"time", "frequency", "bands"}
+    kind : {"time", "frequency", "bands", "edges"}
         How to show filters without a mel axis.
 
     unit : str
         What a step of a filter is called, such as "samples".
+
+    initial : ndarray of shape (n_filters, 2), default=None
+        Edges of the filters before training, Hz, shown behind those of ``kind="edges"``.
 
     Attributes
     ----------
@@ -53,11 +59,12 @@ class FilterBankDisplay:
     ((8, 512), 'frequency (Hz)')
     """
 
-    def __init__(self, *, filters, rate, kind, unit):
+    def __init__(self, *, filters, rate, kind, unit, initial=None):
         self.filters = filters
         self.rate = rate
         self.kind = kind
         self.unit = unit
+        self.initial = initial
 
     @classmethod
     def from_estimator(cls, extractor, *, n_filters=None, kind=None):
@@ -65,8 +72,9 @@ class FilterBankDisplay:
 
         Parameters
         ----------
-        extractor : RandomCNNTransformer or MFCCTransformer
-            Fitted. The filters of the latter are its mel bands.
+        extractor : RandomCNNTransformer, MFCCTransformer, or an extractor that learns bands
+            Fitted. The filters of an `MFCCTransformer` are its mel bands. Any extractor that has
+            ``bands_`` and ``initial_bands_``, edges in Hz, is shown as by `from_bands`.
 
         n_filters : int, default=None
             Show the first ones only. None: 16 of each branch, or all where they share a
@@ -76,7 +84,7 @@ class FilterBankDisplay:
             Kernels as lines over time, or their magnitude responses, sorted by the frequency
             of the peak. None: "frequency" on the wave, "time" on the spectrogram. Kernels
             across mel bands are always images of time and mel band; mel bands are always
-            curves over frequency.
+            curves over frequency, and learnt bands always bars.
 
         Returns
         -------
@@ -99,10 +107,15 @@ class FilterBankDisplay:
 
         check_choice("kind", kind, (None, "time", "frequency"))
         check_number("n_filters", n_filters, 1, none=True)
+        if _learns_bands(extractor):
+            check_is_fitted(extractor)
+            bands, initial = extractor.bands_[:n_filters], extractor.initial_bands_[:n_filters]
+            return cls.from_bands(bands, initial=initial, rate=extractor.sample_rate)
         if not isinstance(extractor, MFCCTransformer | RandomCNNTransformer):
             raise TypeError(
                 f"{type(extractor).__name__} has no filter bank to show; "
-                "pass a RandomCNNTransformer or an MFCCTransformer"
+                "pass a RandomCNNTransformer or an MFCCTransformer, or fit an extractor that "
+                "learns bands_"
             )
         check_is_fitted(extractor)
         rate = float(extractor.sample_rate)
@@ -128,6 +141,51 @@ class FilterBankDisplay:
         ]
         return cls(filters=filters, rate=rate, kind=kind, unit=unit)
 
+    @classmethod
+    def from_bands(cls, bands, *, initial=None, rate):
+        """Make a display of band-pass filters, such as learnt ones beside their start.
+
+        Parameters
+        ----------
+        bands : array-like of shape (n_filters, 2)
+            Lower and upper edge of each filter, Hz.
+
+        initial : array-like of shape (n_filters, 2), default=None
+            The same before training. None: nothing is shown behind the bands.
+
+        rate : float
+            Sample rate, Hz; the picture ends at half of it.
+
+        Returns
+        -------
+        display : FilterBankDisplay
+            Not yet drawn; call `plot`.
+
+        Raises
+        ------
+        ValueError
+            If the edges are of another shape, not finite, negative or in the wrong order.
+
+        Examples
+        --------
+        >>> from skaudio.plotting import FilterBankDisplay
+        >>> display = FilterBankDisplay.from_bands(
+        ...     [[900, 1400], [100, 180]], initial=[[1000, 1500], [100, 200]], rate=16000
+        ... ).plot()
+        >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
+        ['before training', 'learnt']
+        """
+        check_number("rate", rate, 1e-9, integer=False)
+        bands = _checked_edges("bands", bands)
+        if initial is not None:
+            initial = _checked_edges("initial", initial)
+            if len(initial) != len(bands):
+                raise ValueError(
+                    f"initial has {len(initial)} filters and bands has {len(bands)}; pass the "
+                    "same filters before and after training"
+                )
+        return cls(filters=[bands], rate=float(rate), kind="edges", unit="Hz", initial=initial)
+
     def plot(self, ax=None):
         """Draw the filters.
 
@@ -151,12 +209,17 @@ class FilterBankDisplay:
             If matplotlib is missing.
         """
         n = len(self.filters)
-        self.axes_ = new_panels(ax, n, most=5, width=2.6 if n > 1 else 6.5, height=3.6)
+        height = 3.6
+        if self.kind == "edges":  # a row for each filter
+            height = min(max(height, _ROW * len(self.filters[0])), 9.0)
+        self.axes_ = new_panels(ax, n, most=5, width=2.6 if n > 1 else 6.5, height=height)
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
         draw = {"time": self._plot_lines, "frequency": self._plot_responses}
         for ax, filters in zip(self.axes_, self.filters, strict=True):
             if self.kind == "bands":
                 self._plot_bands(ax, filters)
+            elif self.kind == "edges":
+                self._plot_edges(ax, filters)
             elif filters.ndim == 3:
                 self._plot_images(ax, filters)
             else:
@@ -234,6 +297,54 @@ class FilterBankDisplay:
         ax.set_xlim(0, self.rate / 2)
         ax.set_ylim(0)
         ax.spines[["top", "right"]].set_visible(False)
+
+    def _plot_edges(self, ax, bands):
+        """Draw a bar from edge to edge for each filter, the lowest one at the bottom."""
+        order = bands.mean(axis=1).argsort(kind="stable")
+        rows = np.arange(len(bands))
+        if self.initial is not None:
+            low, high = self.initial[order].T
+            look = {"height": 0.9, "color": "0.8", "label": "before training"}
+            ax.barh(rows, high - low, left=low, **look)
+        low, high = bands[order].T
+        ax.barh(rows, high - low, left=low, height=0.45, color=COLOURS[0], label="learnt")
+        # on the mel scale filters that start evenly spaced have bars of one length on a line
+        ax.set_xscale("function", functions=(_to_mel, _from_mel))
+        ax.set_xlim(0, self.rate / 2)
+        ax.set_xticks([hertz for hertz in _TICKS if hertz <= self.rate / 2])
+        ax.set_ylim(-0.8, len(bands) - 0.2)
+        ax.set(xlabel="frequency (Hz, mel scale)", ylabel="filter, by its centre")
+        ax.yaxis.get_major_locator().set_params(integer=True)
+        ax.spines[["top", "right"]].set_visible(False)
+        if self.initial is not None:
+            ax.legend(loc="upper left", frameon=False)
+
+
+def _learns_bands(extractor):
+    """Whether an extractor has ``bands_``: its class as a property, or it itself once fitted."""
+    return hasattr(type(extractor), "bands_") or "bands_" in vars(extractor)
+
+
+def _checked_edges(name, edges):
+    """Edges as an array (n_filters, 2); ValueError if they are not such."""
+    edges = np.asarray(edges, dtype=float)
+    if edges.ndim != 2 or edges.shape[1] != 2 or not len(edges):
+        raise ValueError(f"{name} is of shape {edges.shape}; pass two edges for each filter")
+    wrong = ~((edges[:, 0] >= 0) & (edges[:, 0] <= edges[:, 1]) & np.isfinite(edges[:, 1]))
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise ValueError(
+            f"{name}[{first}] is {edges[first].tolist()}; pass a lower and an upper edge in Hz"
+        )
+    return edges
+
+
+def _to_mel(hertz):
+    return 2595 * np.log10(1 + np.maximum(hertz, 0) / 700)
+
+
+def _from_mel(mel):
+    return 700 * (10 ** (np.asarray(mel) / 2595) - 1)
 
 
 def _mosaic(tiles, rows, columns):

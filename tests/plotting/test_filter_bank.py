@@ -3,6 +3,7 @@
 import librosa
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
@@ -10,6 +11,30 @@ from skaudio import MFCCTransformer, RandomCNNTransformer
 from skaudio.plotting import FilterBankDisplay
 
 CLIPS = [np.zeros(16000)]
+START = np.array([[3000.0, 4000.0], [100.0, 200.0], [1000.0, 1500.0]])
+LEARNT = np.array([[500.0, 700.0], [110.0, 190.0], [5000.0, 8000.0]])
+
+
+class LearnsBands(BaseEstimator):
+    """Tiny stand-in for an extractor that learns its filters."""
+
+    sample_rate = 16000
+
+    def fit(self, X):
+        self.bands_, self.initial_bands_ = LEARNT, START
+        return self
+
+
+class ComputesBands(BaseEstimator):
+    """The same with its bands as properties of its weights."""
+
+    sample_rate = 16000
+    initial_bands_ = property(lambda self: START)
+    bands_ = property(lambda self: self.weights_ * LEARNT)
+
+    def fit(self, X):
+        self.weights_ = 1.0
+        return self
 
 
 def fitted(design, **params):
@@ -94,6 +119,77 @@ def test_mel_bands_peak_at_their_frequencies(n_fft, check_texts):
     check_texts(display.figure_)
 
 
+def edges(bars):
+    return [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in bars]
+
+
+@pytest.mark.parametrize("extractor", [LearnsBands, ComputesBands])
+def test_learnt_bands_before_their_start(extractor, check_texts):
+    display = FilterBankDisplay.from_estimator(extractor().fit(CLIPS)).plot()
+    start, learnt = display.ax_.containers
+    np.testing.assert_allclose(edges(learnt), LEARNT[[1, 0, 2]])  # by the learnt centres
+    np.testing.assert_allclose(edges(start), START[[1, 0, 2]])  # the same filters
+    for row, (behind, bar) in enumerate(zip(start, learnt, strict=True)):
+        assert behind.get_y() + behind.get_height() / 2 == pytest.approx(row)
+        assert bar.get_y() + bar.get_height() / 2 == pytest.approx(row)
+        assert behind.get_height() > bar.get_height()
+        colour = behind.get_facecolor()[:3]
+        assert len({*colour}) == 1 and colour != bar.get_facecolor()[:3]  # a grey
+    assert display.ax_.get_xlim() == (0, 8000) and not display.ax_.yaxis.get_inverted()
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == [
+        "before training",
+        "learnt",
+    ]
+    check_texts(display.figure_)
+
+
+def test_bands_that_are_evenly_spaced_on_the_mel_scale_stand_on_a_line():
+    hertz = librosa.mel_to_hz(np.linspace(50, 2500, 21), htk=True)
+    bands = np.stack([hertz[:-1], hertz[1:]], axis=1)
+    ax = FilterBankDisplay.from_bands(bands, rate=16000).plot().ax_
+    shown = ax.transData.transform([(hertz, 0) for hertz in bands[:, 0]])[:, 0]
+    np.testing.assert_allclose(np.diff(shown), np.diff(shown).mean(), rtol=1e-3)
+    ends = ax.transData.inverted().transform(np.stack([shown, 0 * shown], axis=1))[:, 0]
+    np.testing.assert_allclose(ends, bands[:, 0], rtol=1e-6)  # what a cursor reads
+    assert ax.get_legend() is None and len(ax.containers) == 1
+
+
+@pytest.mark.parametrize("n_filters", [2, 80, 512])
+def test_any_number_of_bands_has_room(n_filters, check_texts):
+    low = np.linspace(30, 21_000, n_filters)
+    bands = np.stack([low, low + 100], axis=1)
+    display = FilterBankDisplay.from_bands(bands, initial=bands, rate=44_100).plot()
+    check_texts(display.figure_)
+    assert 3.6 <= display.figure_.get_figheight() <= 9
+    assert len(display.ax_.containers[1]) == n_filters
+
+
+def test_first_bands_only():
+    fitted = LearnsBands().fit(CLIPS)
+    display = FilterBankDisplay.from_estimator(fitted, n_filters=2)
+    np.testing.assert_array_equal(display.filters[0], LEARNT[:2])
+    np.testing.assert_array_equal(display.initial, START[:2])
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"bands": [100.0, 200.0]}, r"bands is of shape \(2,\); pass two edges"),
+        ({"bands": np.empty((0, 2))}, r"bands is of shape \(0, 2\)"),
+        ({"bands": [[1, 2], [300, 200]]}, r"bands\[1\] is \[300.0, 200.0\]; pass a lower"),
+        ({"bands": [[-1, 2]]}, r"bands\[0\] is \[-1.0, 2.0\]"),
+        ({"bands": [[1, np.inf]]}, r"bands\[0\] is \[1.0, inf\]"),
+        ({"bands": [[np.nan, 2]]}, r"bands\[0\] is \[nan, 2.0\]"),
+        ({"bands": START, "initial": START[:2]}, "initial has 2 filters and bands has 3"),
+        ({"bands": START, "initial": -START}, r"initial\[0\] is \[-3000.0, -4000.0\]"),
+        ({"bands": START, "rate": 0}, "rate=0 must be at least"),
+    ],
+)
+def test_wrong_bands(params, message):
+    with pytest.raises(ValueError, match=message):
+        FilterBankDisplay.from_bands(**{"rate": 16000, **params})
+
+
 def test_axes_of_the_user(plt):
     _, ax = plt.subplots()
     assert FilterBankDisplay.from_estimator(fitted("vgg")).plot(ax=ax).ax_ is ax
@@ -104,7 +200,9 @@ def test_axes_of_the_user(plt):
 def test_wrong_input():
     with pytest.raises(TypeError, match="PCA has no filter bank to show; pass a RandomCNN"):
         FilterBankDisplay.from_estimator(PCA())
-    for unfitted in (RandomCNNTransformer(), MFCCTransformer()):
+    with pytest.raises(TypeError, match="or fit an extractor that learns bands_"):
+        FilterBankDisplay.from_estimator(LearnsBands())
+    for unfitted in (RandomCNNTransformer(), MFCCTransformer(), ComputesBands()):
         with pytest.raises(NotFittedError):
             FilterBankDisplay.from_estimator(unfitted)
     with pytest.raises(ValueError, match="kind='phase' is unknown"):
