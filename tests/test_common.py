@@ -1,6 +1,7 @@
 """Checks that every extractor passes in every variant: scikit-learn's, and ours.
 
-Nothing here names an extractor: the instances are found by discovery.
+Nothing here names an extractor: the instances are found by discovery. Two examples that train,
+one of them on labels, stand beside them.
 """
 
 import numpy as np
@@ -16,16 +17,19 @@ from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 
 from skaudio.utils.discovery import all_extractors
+from skaudio.utils._checking import fit, fitted, labels_for
 from skaudio.utils.estimator_checks import audio_checks, check_instances
+from tests.utils.example_extractors import examples
 
 # many checks have clips of a few samples; that they are told of is an audio check of its own
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:nothing was learnt:UserWarning"),
     pytest.mark.filterwarnings("ignore:.*and were padded:UserWarning"),
     # scikit-learn's check of column names provokes these
     pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names:UserWarning"),
 ]
 
-INSTANCES = check_instances()
+INSTANCES = [*check_instances(), *examples()]
 NAMES = [f"{i}-{type(extractor).__name__}" for i, extractor in enumerate(INSTANCES)]
 ONE_OF_EACH = {type(extractor).__name__: extractor for extractor in reversed(INSTANCES)}
 
@@ -65,7 +69,8 @@ def test_audio(extractor, check):
 
 
 def test_every_extractor_has_instances():
-    assert sorted(ONE_OF_EACH) == [name for name, _ in all_extractors()]
+    of_library = {*ONE_OF_EACH} - {type(example).__name__ for example in examples()}
+    assert sorted(of_library) == [name for name, _ in all_extractors()]
 
 
 @pytest.fixture
@@ -109,10 +114,10 @@ def test_grid_search_over_two_parameters(extractor, labelled):
 
 
 def test_union_of_two(extractor, labelled):
-    X, _ = labelled
+    X, y = labelled
     other = clone(extractor).set_params(pooling="max")
-    union = make_union(extractor, other).fit(X)
-    both = np.hstack([extractor.fit_transform(X), other.fit_transform(X)])
+    union = make_union(extractor, other).fit(X, y)
+    both = np.hstack([extractor.fit_transform(X, y), other.fit_transform(X, y)])
     np.testing.assert_array_equal(union.transform(X), both)
     names = union.get_feature_names_out()
     assert len({*names}) == both.shape[1]
@@ -122,14 +127,15 @@ def test_column_transformer_cuts_a_matrix(extractor, rng):
     X = rng.standard_normal((5, 1200)).astype(np.float32)
     other = clone(extractor)
     columns = make_column_transformer((extractor, slice(0, 700)), (other, slice(700, 1200)))
-    Z = columns.fit_transform(X)
+    y = labels_for(extractor, X)
+    Z = columns.fit_transform(X, y)
     halves = [
-        clone(extractor).fit_transform(np.ascontiguousarray(X[:, part]))
+        clone(extractor).fit_transform(np.ascontiguousarray(X[:, part]), y)
         for part in (slice(0, 700), slice(700, 1200))
     ]
     np.testing.assert_array_equal(Z, np.hstack(halves))
     frame = columns.set_output(transform="pandas").fit_transform(
-        pd.DataFrame(X, columns=[f"s{i}" for i in range(1200)])
+        pd.DataFrame(X, columns=[f"s{i}" for i in range(1200)]), y
     )
     assert list(frame.columns) == list(columns.get_feature_names_out())
     np.testing.assert_array_equal(frame, Z)
@@ -137,10 +143,10 @@ def test_column_transformer_cuts_a_matrix(extractor, rng):
 
 def test_clone_of_a_fitted_one_is_unfitted(extractor, labelled):
     X, _ = labelled
-    copy = clone(extractor.fit(X))
+    copy = clone(fit(extractor, X))
     with pytest.raises(NotFittedError):
         copy.transform(X)
-    np.testing.assert_array_equal(copy.fit(X).transform(X), extractor.transform(X))
+    np.testing.assert_array_equal(fitted(copy, X).transform(X), extractor.transform(X))
 
 
 def test_unfitted(extractor, labelled):

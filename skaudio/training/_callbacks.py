@@ -79,9 +79,11 @@ class Scores(Callback):
 
             everywhere = gather_object(everywhere)
         for part in _PARTS:
-            for name in everywhere[0][part]:
-                totals, counts = zip(*(sums[part][name] for sums in everywhere), strict=True)
-                net.history.record(f"{part}_{name}", sum(totals) / sum(counts))
+            # in one process, or in this turn, a task may have scores that it has not in others
+            for name in dict.fromkeys(name for sums in everywhere for name in sums[part]):
+                pairs = [sums[part].get(name, (0.0, 0)) for sums in everywhere]
+                total, n = map(sum, zip(*pairs, strict=True))
+                net.history.record(f"{part}_{name}", total / n)
 
 
 class Schedule(Callback):

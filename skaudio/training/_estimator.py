@@ -132,6 +132,8 @@ class TrainingMixin:
         with self._unchanged_if_it_fails():
             self._validate()
             self._validate_training_parameters()
+            if not plan.go_on:
+                self._forget()
             # only the first of several `partial_fit` says how wide a matrix is
             clips = self._as_clips(X, reset=not (plan.go_on and plan.epochs))
             y = self._labels(y, len(clips), needed=self._epochs_of(plan) != 0)
@@ -168,6 +170,10 @@ class TrainingMixin:
 
     def _epochs_of(self, plan):
         return self._epochs() if plan.epochs is None else plan.epochs
+
+    def _forget(self):
+        """Drop what an earlier training learnt beside the network: this one may learn nothing."""
+        vars(self).pop("task_weights_", None)
 
     def _labels(self, y, n_clips, needed):
         """Labels as an array with one for each clip; None if the task needs none."""

@@ -218,8 +218,8 @@ class _Optimizers:
         return [group for optimizer in self._optimizers for group in optimizer.param_groups]
 
     def zero_grad(self, set_to_none=True):
-        for optimizer in self._optimizers:
-            optimizer.zero_grad(set_to_none)
+        # of weights that no optimizer has, too: they would add up, and count in the norm of all
+        self._task.zero_grad(set_to_none)
 
     def step(self, closure=None):
         if closure is not None:
@@ -289,8 +289,15 @@ class _Net(NeuralNet):
         while True:
             try:
                 return self._in_parts(batch)
-            except torch.OutOfMemoryError:
-                if self.parts >= n_crops or not self.loop.task.divisible:
+            except torch.OutOfMemoryError as error:
+                if not self.loop.task.divisible:
+                    raise torch.OutOfMemoryError(
+                        f"memory of the device is too small for a batch of {n_crops} crops of "
+                        f"{n_samples} samples, and {type(self.loop.task).__name__} compares the "
+                        "crops of a batch with each other, so that it cannot be computed in "
+                        "parts; lower batch_seconds or crop_seconds"
+                    ) from error
+                if self.parts >= n_crops:
                     raise
             # here the failed attempt no longer holds its tensors
             if self.parts == 1:
@@ -329,8 +336,8 @@ class _Net(NeuralNet):
 
 def _summed(outcomes):
     """One outcome of the parts of a batch."""
-    first = outcomes[0]
-    scores = {name: sum(outcome.scores[name] for outcome in outcomes) for name in first.scores}
+    names = dict.fromkeys(name for outcome in outcomes for name in outcome.scores)
+    scores = {name: sum(o.scores.get(name, 0.0) for o in outcomes) for name in names}
     return Outcome(sum(o.loss for o in outcomes), sum(o.n for o in outcomes), scores)
 
 

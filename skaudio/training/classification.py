@@ -97,6 +97,8 @@ class ClassificationMixin(TrainingMixin):
     from clips to probabilities than the head on pooled features goes into ``_log_posteriors``.
     """
 
+    _after_training = ()  # the head is trained on the features as they are pooled
+
     def predict(self, X):
         """Likeliest class of each clip.
 
@@ -176,12 +178,14 @@ class ClassificationMixin(TrainingMixin):
             raise ValueError(
                 f"This {type(self).__name__} requires y to be passed, but the target y is None."
             )
+        if isinstance(y, list | tuple):
+            y = one_per_clip("y", y, n_clips)  # as an array, numbers among text would be text
         y = one_per_clip("y", column_or_1d(y, warn=True), n_clips)
         check_classification_targets(y)
         return y
 
     def _targets(self, y, go_on):
-        if not go_on:
+        if not go_on or "classes_" not in vars(self):
             self.classes_ = np.unique(y)
             if len(self.classes_) < 2:
                 raise ValueError(
@@ -195,6 +199,10 @@ class ClassificationMixin(TrainingMixin):
                 "were fitted before; fit a clone on all of them"
             )
         return np.searchsorted(self.classes_, y)
+
+    def _forget(self):
+        super()._forget()
+        vars(self).pop("classes_", None)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

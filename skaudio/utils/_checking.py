@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils import get_tags
 
 __all__ = [
     "assert_close",
     "assert_same",
     "contract",
+    "fit",
     "fitted",
     "generators_unmoved",
+    "labels_for",
     "noise",
     "raised",
     "sound_folder",
@@ -80,7 +83,46 @@ def noise(*lengths, seed=0):
     return clips
 
 
-def fitted(estimator, X, **params):
+def labels_for(estimator, X):
+    """Labels to fit an estimator with.
+
+    Parameters
+    ----------
+    estimator : BaseAudioTransformer
+        Its tags say whether it needs labels.
+    X : list of clips, or array of shape (n_clips, n_samples)
+        What it is fitted on.
+
+    Returns
+    -------
+    y : ndarray of shape (n_clips,), int, or None
+        Two classes in turn. None: it needs none.
+    """
+    return np.arange(len(X)) % 2 if get_tags(estimator).target_tags.required else None
+
+
+def fit(estimator, X, y=None):
+    """Fit an estimator, with labels if it needs some.
+
+    Parameters
+    ----------
+    estimator : BaseAudioTransformer
+        Itself, no clone.
+    X : list of clips, or array of shape (n_clips, n_samples)
+        To fit on.
+    y : array-like of shape (n_clips,), default=None
+        The labels. None: those of `labels_for`.
+
+    Returns
+    -------
+    estimator : BaseAudioTransformer
+        The same.
+    """
+    y = labels_for(estimator, X) if y is None else y
+    return estimator.fit(X) if y is None else estimator.fit(X, y)
+
+
+def fitted(estimator, X, y=None, **params):
     """Fit a clone with some parameters changed.
 
     Parameters
@@ -89,6 +131,8 @@ def fitted(estimator, X, **params):
         Left alone.
     X : list of clips
         To fit on.
+    y : array-like of shape (n_clips,), default=None
+        As in `fit`.
     **params
         Parameters to change.
 
@@ -97,7 +141,7 @@ def fitted(estimator, X, **params):
     estimator : BaseAudioTransformer
         The fitted clone.
     """
-    return clone(estimator).set_params(**params).fit(X)
+    return fit(clone(estimator).set_params(**params), X, y)
 
 
 def assert_close(got, wanted, what, tolerance=TOLERANCE):

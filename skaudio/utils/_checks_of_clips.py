@@ -5,6 +5,7 @@ import io
 import tempfile
 import warnings
 import weakref
+from functools import partial
 from unittest import mock
 
 import numpy as np
@@ -18,7 +19,9 @@ from ._checking import (
     assert_close,
     assert_same,
     contract,
+    fit,
     fitted,
+    labels_for,
     noise,
     raised,
     sound_folder,
@@ -148,7 +151,8 @@ def check_any_length(estimator):
         )
     for value in (0, 1):
         flat = [np.full(n, value, np.float32) for n in (1, 1000, 9000)]
-        for clips, probe in ((flat, estimator), (X, fitted(estimator, flat[:1]))):
+        few = flat[: 1 if labels_for(estimator, flat) is None else 2]  # labels are of two classes
+        for clips, probe in ((flat, estimator), (X, fitted(estimator, few))):
             assert np.isfinite(probe.transform(clips)).all(), (
                 f"clips that are {value} throughout give features that are not finite"
             )
@@ -226,7 +230,7 @@ def check_matrix_width(estimator):
         Unfitted; a clone is checked.
     """
     X, wider = np.stack(noise(300, 300, 300)), np.stack(noise(400, 400))
-    estimator.fit(X)
+    fit(estimator, X)
     assert estimator.n_features_in_ == 300, f"n_features_in_ is {estimator.n_features_in_}"
     wanted = estimator.transform(X)
     assert_same(estimator.transform(list(X)), wanted, "the rows of a matrix as a list")
@@ -235,7 +239,7 @@ def check_matrix_width(estimator):
         assert text in message, f"the error about a matrix of another width lacks {text!r}"
     rows = len(estimator.transform(list(wider)))
     assert rows == 2, f"a list of 2 clips of another length gave {rows} rows"
-    estimator.fit(list(X))
+    fit(estimator, list(X))
     assert not hasattr(estimator, "n_features_in_"), "fit on a list kept n_features_in_"
     for matrix in (X, wider):
         assert len(estimator.transform(matrix)) == len(matrix), "rows were lost"
@@ -269,10 +273,10 @@ def check_lazy_decoding(estimator):
         clips = noise(*[length] * n_clips)
         rate = estimator.sample_rate
         paths = [write(f"{i}.wav", clip, rate).as_posix() for i, clip in enumerate(clips)]
-        for name in ("fit", "transform"):
+        for name, call in {"fit": partial(fit, estimator), "transform": estimator.transform}.items():
             waves.clear()
             most = 0
-            getattr(estimator, name)(paths)
+            call(paths)
             # those in work, the next ones, and one on its way
             assert most <= 2 * ahead + 2, f"{name} held {most} of {n_clips} decoded files at once"
     assert seen == {*paths}, "transform read its files by other means than skaudio.audio"
@@ -293,8 +297,9 @@ def check_unusable_clips(estimator):
     bad, rest = [1, 3], [0, 2, 4, 5]
     error = raised(lambda: fitted(estimator, X, on_error="raise"), "fit on a missing file")
     assert isinstance(error, ClipError) and error.index == 1, f"fit raised {error!r} of clip 1"
-    wanted = fitted(estimator, good).transform(good)
-    estimator = fitted(estimator, X, on_error="skip")
+    y = labels_for(estimator, X)
+    wanted = fitted(estimator, good, None if y is None else y[rest]).transform(good)
+    estimator = fitted(estimator, X, y, on_error="skip")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         Z = estimator.transform(X)

@@ -11,7 +11,16 @@ import numpy as np
 from sklearn.base import clone
 
 from .._engine.forward import finest
-from ._checking import assert_close, assert_same, contract, fitted, generators_unmoved, noise
+from ._checking import (
+    assert_close,
+    assert_same,
+    contract,
+    fit,
+    fitted,
+    generators_unmoved,
+    labels_for,
+    noise,
+)
 
 __all__ = [
     "check_frames",
@@ -78,7 +87,7 @@ def check_round_trips(estimator):
             back = joblib.load(path, mmap_mode=mode)
             assert_same(back.transform(X), wanted, f"after joblib, mmap_mode={mode!r}")
         del back  # or its memory map would keep the file open
-    again = clone(estimator).fit(X)
+    again = fitted(estimator, X)
     assert_same(again.transform(X), wanted, "fit again after clone")
 
 
@@ -95,7 +104,7 @@ def check_random_state(estimator):
 
     def features(what, probe, **params):
         with generators_unmoved(f"fit, {what},"):
-            probe = probe.set_params(**params).fit(X)
+            probe = fit(probe.set_params(**params), X)
         with generators_unmoved(f"transform, {what},"):
             probe.transform_frames(X)
             return probe.transform(X)
@@ -156,7 +165,8 @@ def check_output(estimator):
         Unfitted; a clone is checked.
     """
     X = noise(*LENGTHS)
-    Z = estimator.fit_transform(X)
+    y = labels_for(estimator, X)
+    Z = estimator.fit_transform(X, y)
     assert type(Z) is np.ndarray, f"transform gives a {type(Z).__name__}, not an ndarray"
     assert Z.dtype == np.float32, f"features are {Z.dtype}, not float32"
     assert Z.ndim == 2 and len(Z) == len(X), f"features of {len(X)} clips have shape {Z.shape}"
@@ -170,7 +180,7 @@ def check_output(estimator):
     assert not twice, f"several features are called {twice[0]!r}"
     width = estimator.n_features_out_
     assert width == Z.shape[1], f"n_features_out_ is {width} for {Z.shape[1]} features"
-    frame = clone(estimator).set_output(transform="pandas").fit_transform(X)
+    frame = clone(estimator).set_output(transform="pandas").fit_transform(X, y)
     assert list(frame.columns) == list(names), "columns of the data frame are not the names"
     assert (frame.dtypes == np.float32).all(), "columns of the data frame are not float32"
     assert_same(frame.to_numpy(), Z, "the data frame, against the array")
@@ -213,7 +223,8 @@ def check_frames(estimator):
 def check_weights(estimator):
     """Check that ``weights_`` holds kernels, each before its bias, and that they are in use.
 
-    Scales and shifts of a normalisation follow the kernel whose outputs they are for.
+    Scales of one dimension may stand anywhere; counts and switches are integers, booleans, or
+    arrays without any dimension.
 
     Parameters
     ----------
@@ -226,20 +237,25 @@ def check_weights(estimator):
         return
     weights = estimator.weights_
     assert type(weights) is dict and weights, "weights_ is no dict, or an empty one"
-    kernel, before = None, "nothing"
+    before, shape = "nothing", ()
     for name, array in weights.items():
         assert isinstance(name, str), f"the key {name!r} of weights_ is no str"
-        assert isinstance(array, np.ndarray) and array.dtype == np.float32, f"{name} is not float32"
+        assert isinstance(array, np.ndarray), f"{name} is no array"
+        assert array.dtype == np.float32 or array.dtype.kind in "biu", (
+            f"{name} is {array.dtype}, neither float32 nor whole numbers"
+        )
         assert np.isfinite(array).all(), f"{name} is not finite"
-        if array.ndim == 1:
-            assert kernel is not None and len(array) in kernel.shape[:2], (
+        if array.dtype.kind != "f" or array.ndim == 0:
+            continue
+        if name.rpartition(".")[2].startswith("bias"):
+            assert array.ndim == 1 and len(array) in shape[:2], (
                 f"{name}, of shape {array.shape}, is not the bias of what precedes it, {before}"
             )
         else:
-            assert array.ndim in (2, 3, 4), (
+            assert array.ndim in (1, 2, 3, 4), (
                 f"{name} has shape {array.shape}, not (out, in[, time[, mel]])"
             )
-            kernel, before = array, f"{name} of shape {array.shape}"
+            before, shape = f"{name} of shape {array.shape}", array.shape
     wanted = estimator.transform(X)
     estimator.weights_ = {name: np.zeros_like(array) for name, array in weights.items()}
     assert not np.array_equal(estimator.transform(X), wanted), "transform does not use weights_"

@@ -24,16 +24,24 @@ from ._checks_of_state import (
     check_round_trips,
     check_weights,
 )
+from ._checks_of_training import (
+    check_classification,
+    check_labels,
+    check_training_resumes,
+    check_warm_start,
+)
 from .discovery import all_extractors
 
 __all__ = [
     "audio_checks",
     "check_any_length",
     "check_audio_estimator",
+    "check_classification",
     "check_clip_alone",
     "check_files",
     "check_frames",
     "check_instances",
+    "check_labels",
     "check_lazy_decoding",
     "check_learning",
     "check_long_clip",
@@ -44,7 +52,9 @@ __all__ = [
     "check_random_state",
     "check_round_trips",
     "check_running_parameters",
+    "check_training_resumes",
     "check_unusable_clips",
+    "check_warm_start",
     "check_weights",
 ]
 
@@ -84,6 +94,11 @@ def audio_checks():
         check_files,
         check_lazy_decoding,
         check_unusable_clips,
+        # of those that train, and of those that learn classes
+        check_training_resumes,
+        check_warm_start,
+        check_labels,
+        check_classification,
     ]
 
 

@@ -236,7 +236,7 @@ def test_divergence_names_epoch_and_learning_rate(sounds):
 
 
 def test_groups_are_not_on_both_sides(sounds, monkeypatch):
-    from skaudio._engine import train as module
+    from skaudio.training import _train as module
 
     seen = []
     crops = module.Crops

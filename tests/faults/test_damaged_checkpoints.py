@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from skaudio import Wav2VecTransformer
-from skaudio._engine import checkpoint
+from skaudio.training import _checkpoints
 
 pytestmark = pytest.mark.filterwarnings("ignore:nothing was learnt")
 N_TRIES = 1000 if os.environ.get("SKAUDIO_SOAK") else 40
@@ -49,7 +49,7 @@ def test_damage_anywhere_is_told(file):
             del damaged[rng.integers(len(whole)) :]
         file.write_bytes(damaged)
         with pytest.raises(ValueError, match=message(file)):
-            checkpoint.load(file)
+            _checkpoints.load(file)
     assert_is_refused(file)
     file.write_bytes(whole)
     assert fit(file.parent).n_epochs_ == 1

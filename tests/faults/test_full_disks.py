@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from skaudio._engine import checkpoint
+from skaudio.training import _checkpoints
 from tests.faults.test_damaged_checkpoints import CLIPS, fit
 
 pytestmark = pytest.mark.filterwarnings("ignore:nothing was learnt")
@@ -51,15 +51,15 @@ def test_once_there_is_room_again_the_state_is_saved(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="is not saved"):
         fit(tmp_path, max_epochs=3)
     (file,) = tmp_path.iterdir()
-    assert len(checkpoint.load(file)["history"]) == 3
+    assert len(_checkpoints.load(file)["history"]) == 3
 
 
 def test_a_failed_save_leaves_the_old_state(tmp_path, small_disk):
     file = tmp_path / "state.pt"
-    checkpoint.save(file, {"epoch": 1})
+    _checkpoints.save(file, {"epoch": 1})
     with pytest.raises(OSError, match="File too large"):
-        checkpoint.save(file, {"epoch": 2, "text": "long" * 4 * len(CLIPS[0])})
-    assert checkpoint.load(file) == {"epoch": 1} and [*tmp_path.iterdir()] == [file]
+        _checkpoints.save(file, {"epoch": 2, "text": "long" * 4 * len(CLIPS[0])})
+    assert _checkpoints.load(file) == {"epoch": 1} and [*tmp_path.iterdir()] == [file]
 
 
 @pytest.mark.parametrize("name", ["file", "file/below"])
@@ -74,7 +74,7 @@ def test_what_a_killed_process_left_goes_away(tmp_path):
     others = {"other.pt.01.unfinished", "state.pt.copy"}  # of another training, and of the user
     for name in ("state.pt.01.unfinished", *others):
         (tmp_path / name).write_bytes(b"half")
-    checkpoint.save(file, {"epoch": 1})
+    _checkpoints.save(file, {"epoch": 1})
     assert {path.name for path in tmp_path.iterdir()} == {"state.pt", *others}
 
 
@@ -83,11 +83,11 @@ def test_two_processes_may_save_the_same_state(tmp_path, monkeypatch):
 
     def other(descriptor):
         monkeypatch.setattr(os, "fsync", sync)
-        checkpoint.save(file, {"by": "the other"})
+        _checkpoints.save(file, {"by": "the other"})
 
     monkeypatch.setattr(os, "fsync", other)
-    checkpoint.save(file, {"by": "this one"})
-    assert checkpoint.load(file) == {"by": "the other"} and [*tmp_path.iterdir()] == [file]
+    _checkpoints.save(file, {"by": "this one"})
+    assert _checkpoints.load(file) == {"by": "the other"} and [*tmp_path.iterdir()] == [file]
 
 
 def test_no_room_for_the_decoded_clips_names_tmpdir(small_disk):

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
-from skaudio._engine.callbacks import Kept
+from skaudio.training._callbacks import Saving
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from skorch.callbacks import Callback
 
-from skaudio._engine import checkpoint
+from skaudio.training import _checkpoints
 from skaudio.datasets import make_sounds
 from skaudio.networks.contrastive import contrastive_loss, guessing
-from tests.engine.test_train import CLIPS, Stop, equal_weights, losses, noise, small, vq
+from tests.training.helpers import CLIPS, Stop, equal_weights, losses, noise, small, vq
 
 quiet = pytest.mark.filterwarnings("ignore:nothing was learnt")
 
@@ -121,7 +121,7 @@ def test_ctrl_c_while_a_state_is_saved_is_told(tmp_path, monkeypatch):
     def interrupt(file, state):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint, "save", interrupt)
+    monkeypatch.setattr(_checkpoints, "save", interrupt)
     with pytest.warns(UserWarning, match="interrupted after 1 of 5 epochs"):
         small(max_epochs=5, checkpoint=tmp_path).fit(CLIPS)
 
@@ -147,21 +147,21 @@ def test_a_training_that_stops_early_goes_on_for_no_epoch(tmp_path, monkeypatch)
     params = {"max_epochs": 30, "early_stopping": True}
     whole = small(**params).fit(CLIPS)
     assert whole.n_epochs_ < 30
-    write = Kept.write
+    write = Saving.write
 
     def fail(kept, done=False):
         if done:
             raise Stop
         write(kept)
 
-    monkeypatch.setattr(Kept, "write", fail)
+    monkeypatch.setattr(Saving, "write", fail)
     with pytest.raises(Stop):
         small(checkpoint=tmp_path, **params).fit(CLIPS)
     monkeypatch.undo()
     found = small(checkpoint=tmp_path, **params).fit(CLIPS)
     assert losses(found) == losses(whole) and equal_weights(found, whole)
     (file,) = tmp_path.iterdir()
-    assert checkpoint.load(file)["done"]
+    assert _checkpoints.load(file)["done"]
 
 
 @pytest.mark.parametrize("make", [small, vq])
@@ -175,8 +175,8 @@ def test_no_time_at_all_is_one_update_and_a_warning(make, params):
 
 @quiet
 def test_a_state_saved_when_time_was_over_is_of_a_finished_training(tmp_path, monkeypatch):
-    write = Kept.write
-    monkeypatch.setattr(Kept, "write", lambda kept, done=False: done or write(kept))
+    write = Saving.write
+    monkeypatch.setattr(Saving, "write", lambda kept, done=False: done or write(kept))
     first = small(max_minutes=1e-9, checkpoint=tmp_path).fit(CLIPS)
     monkeypatch.undo()
     again = small(max_minutes=1e-9, checkpoint=tmp_path).fit(CLIPS)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from skaudio.audio import ClipError
-from tests.engine.test_train import CLIPS, equal_weights, losses, noise, small, vq
+from tests.training.helpers import CLIPS, equal_weights, losses, noise, small, vq
 
 pytestmark = pytest.mark.filterwarnings("ignore:nothing was learnt")
 

@@ -1,0 +1,126 @@
+"""States of trainings: what goes on from them, what does not, and what is in them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+
+import skaudio
+from skaudio.training import _checkpoints
+from tests.training.helpers import CLIPS, Counts, Fails, Stop, equal_weights, losses, small
+
+pytestmark = pytest.mark.filterwarnings("ignore:nothing was learnt")
+
+
+def test_a_stopped_training_goes_on_as_if_nothing_had_been(tmp_path):
+    whole = small(max_epochs=4).fit(CLIPS)
+    with pytest.raises(Stop):
+        small(max_epochs=4, checkpoint=tmp_path, callbacks=[Fails(3)]).fit(CLIPS)
+    (file,) = tmp_path.iterdir()
+    counts = Counts()
+    rest = small(max_epochs=4, checkpoint=tmp_path, callbacks=[counts]).fit(CLIPS)
+    assert losses(rest) == losses(whole) and equal_weights(rest, whole)
+    assert [row["epoch"] for row in rest.history_] == [1, 2, 3, 4]
+    assert 0 < counts.updates < 4 * 10
+    assert [*tmp_path.iterdir()] == [file]
+
+
+def test_without_a_seed_it_goes_on_as_well(tmp_path):
+    with pytest.raises(Stop):
+        small(
+            max_epochs=3, checkpoint=tmp_path, random_state=None, callbacks=[Fails(2)]
+        ).fit(CLIPS)  # fmt: skip
+    rest = small(max_epochs=3, checkpoint=tmp_path, random_state=None).fit(CLIPS)
+    assert rest.n_epochs_ == 3 and len([*tmp_path.iterdir()]) == 1
+
+
+def test_a_finished_training_is_not_done_again(tmp_path):
+    first = small(max_epochs=2, checkpoint=tmp_path).fit(CLIPS)
+    counts = Counts()
+    # what only concerns the features is another question to the same network
+    again = small(max_epochs=2, checkpoint=tmp_path, features="z", callbacks=[counts]).fit(CLIPS)
+    assert counts.updates == 0
+    assert again.history_ == first.history_ and equal_weights(again, first)
+    again.set_params(features="c")
+    np.testing.assert_array_equal(again.transform(CLIPS), first.transform(CLIPS))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"clips": CLIPS[1:]},
+        {"learning_rate": 1e-3},
+        {"random_state": 1},
+        {"groups": [0, 0, 1, 1, 2, 2, 3, 3]},
+        {"objective": "bce"},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_another_training_has_its_own_checkpoint(tmp_path, other):
+    small(max_epochs=1, checkpoint=tmp_path).fit(CLIPS)
+    clips, groups = other.pop("clips", CLIPS), other.pop("groups", None)
+    counts = Counts()
+    new = small(max_epochs=1, checkpoint=tmp_path, callbacks=[counts], **other)
+    new.fit(clips, groups=groups)
+    assert counts.updates and len([*tmp_path.iterdir()]) == 2
+
+
+def test_time_spent_counts_when_a_training_goes_on(tmp_path):
+    first = small(max_epochs=10_000, max_minutes=0.02, checkpoint=tmp_path).fit(CLIPS)
+    again = small(max_epochs=10_000, max_minutes=0.02, checkpoint=tmp_path).fit(CLIPS)
+    assert again.history_ == first.history_
+
+
+def test_partial_fit_with_a_checkpoint_goes_on(tmp_path):
+    wav2vec = small(checkpoint=tmp_path)
+    for epochs in (1, 2, 3):
+        before = dict(getattr(wav2vec, "weights_", {}))
+        wav2vec.partial_fit(CLIPS)
+        assert wav2vec.n_epochs_ == epochs
+        assert not before or not np.array_equal(
+            before["head.weight"], wav2vec.weights_["head.weight"]
+        )
+
+
+class Touches:
+    """Pickled, it makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.path),)
+
+
+def test_a_malicious_checkpoint_runs_nothing(tmp_path):
+    small(max_epochs=1, checkpoint=tmp_path / "states").fit(CLIPS)
+    (file,) = (tmp_path / "states").iterdir()
+    checkpoint.save(file, {"done": True, "history": [], "best": Touches(tmp_path / "touched")})
+    with pytest.raises(ValueError, match="holds no state of a training"):
+        small(max_epochs=1, checkpoint=tmp_path / "states").fit(CLIPS)
+    assert not (tmp_path / "touched").exists()
+
+
+def test_divergence_names_the_last_good_checkpoint(tmp_path):
+    class Explodes(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 3:
+                with torch.no_grad():
+                    next(net.module_.parameters()).fill_(torch.nan)
+
+    pattern = (
+        r"diverged: the loss is nan in epoch 3 at learning rate .*; epoch 2 was the last good one "
+        rf"and is saved in {tmp_path}.*\.pt; pass a lower learning_rate"
+    )
+    with pytest.raises(ValueError, match=pattern):
+        small(max_epochs=5, checkpoint=tmp_path, callbacks=[Explodes()]).fit(CLIPS)
+
+
+def test_callbacks_are_not_saved(tmp_path):
+    wav2vec = small(max_epochs=1, callbacks=[Counts()]).fit(CLIPS)
+    wav2vec.save(tmp_path / "saved")
+    again = skaudio.load(tmp_path / "saved")
+    assert again.callbacks is None
+    np.testing.assert_array_equal(again.transform(CLIPS), wav2vec.transform(CLIPS))
