@@ -1,8 +1,15 @@
 """The public extractors, one file each."""
 
+from ._cnn import CNNTransformer
 from ._mfcc import MFCCTransformer
 from ._random_cnn import RandomCNNTransformer
 from ._vq import VQTransformer
 from ._wav2vec import Wav2VecTransformer
 
-__all__ = ["MFCCTransformer", "RandomCNNTransformer", "VQTransformer", "Wav2VecTransformer"]
+__all__ = [
+    "CNNTransformer",
+    "MFCCTransformer",
+    "RandomCNNTransformer",
+    "VQTransformer",
+    "Wav2VecTransformer",
+]
