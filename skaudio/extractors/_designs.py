@@ -173,9 +173,7 @@ class DesignMixin:
         n_filters = self._default_width() if self.n_filters is None else self.n_filters
         network = design.new_network(self, n_filters, self.n_mels, layer_indices(self))
         if self.frontend == "sinc" and not design.reads_wave:
-            network = SincFront(
-                network, self.n_mels, self.sample_rate, self.n_fft, self.hop_length
-            )
+            network = SincFront(network, self.n_mels, self.sample_rate, self.n_fft, self.hop_length)
         if generator is not None:
             initialise(network, generator)
         return network

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from .._tensors import mask
 from ._network import Network
+from .convolutions import time_conv
 from .sinc import SincConv, odd
 
 __all__ = ["SincFront", "UnitSincConv"]
@@ -42,6 +43,11 @@ class UnitSincConv(SincConv):
             Each is symmetric.
         """
         return self.norm * F.normalize(super().filters(), dim=1)
+
+    def forward(self, x):
+        if torch.is_grad_enabled():  # products of windows would take twice as long
+            return super().forward(x)
+        return time_conv(x, self.filters()[:, None], stride=self.stride)
 
 
 class SincFront(Network):

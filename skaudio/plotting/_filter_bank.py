@@ -115,8 +115,8 @@ class FilterBankDisplay:
         if not isinstance(extractor, MFCCTransformer | DesignMixin):
             raise TypeError(
                 f"{type(extractor).__name__} has no filter bank to show; "
-                "pass a RandomCNNTransformer, a CNNTransformer or an MFCCTransformer, or fit an extractor that "
-                "learns bands_"
+                "pass a RandomCNNTransformer, a CNNTransformer or an MFCCTransformer, or fit an "
+                "extractor that learns bands_"
             )
         check_is_fitted(extractor)
         rate = float(extractor.sample_rate)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.exceptions import NotFittedError
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import nn
@@ -158,16 +158,28 @@ def _whole(wave):
     return torch.full((len(wave),), wave.shape[1])
 
 
+def _knows_classes(estimator):
+    """Whether an estimator has classes, or will have once it is fitted."""
+    if "classes_" in vars(estimator) or estimator._epochs() != 0:
+        return True
+    raise AttributeError(
+        f"a {type(estimator).__name__} that is not trained knows no classes; fit it with labels "
+        "and max_epochs other than 0"
+    )
+
+
 class ClassificationMixin(TrainingMixin):
     """Training on the classes of clips, and what the trained classes are good for.
 
     A subclass's ``_task(network, y)`` gives a `Classification`, for the number of ``classes_``;
     ``y`` is the class of each clip, from 0 on, or None when stored weights follow. Another way
     from clips to probabilities than the head on pooled features goes into ``_log_posteriors``.
+    After a training of no epochs there is neither `predict` nor `predict_proba`.
     """
 
     _after_training = ()  # the head is trained on the features as they are pooled
 
+    @available_if(_knows_classes)
     def predict(self, X):
         """Likeliest class of each clip.
 
@@ -199,6 +211,7 @@ class ClassificationMixin(TrainingMixin):
             )
         return self.classes_[probabilities.argmax(axis=1)]
 
+    @available_if(_knows_classes)
     def predict_proba(self, X):
         """Probability of each class for each clip.
 
@@ -219,12 +232,7 @@ class ClassificationMixin(TrainingMixin):
         NotFittedError
             If `fit` learnt no classes.
         """
-        check_is_fitted(self)
-        if "classes_" not in vars(self):
-            raise NotFittedError(
-                f"this {type(self).__name__} was fitted without training and knows no classes; "
-                "fit it with labels and max_epochs other than 0"
-            )
+        check_is_fitted(self, "classes_")
         log_posteriors = torch.from_numpy(self._log_posteriors(X)).double()
         return log_posteriors.softmax(dim=1).numpy()
 

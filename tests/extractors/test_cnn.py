@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
@@ -36,7 +36,7 @@ def small(design="vgg", **params):
 def sounds():
     """Short notes of eight instruments; those to test on are of other pitches."""
     return make_sounds(
-        240, sample_rate=8000, min_seconds=0.3, max_seconds=0.4, snr=(20, 30), random_state=0
+        80, sample_rate=8000, min_seconds=0.25, max_seconds=0.3, snr=(20, 30), random_state=0
     )
 
 
@@ -51,12 +51,13 @@ def noises():
 def test_classes_of_clips_that_were_not_trained_on(sounds):
     train, test = sounds.splits[0]
     X, y = sounds.data, sounds.target
-    cnn = small(max_epochs=12, mixup=0.0).fit([X[i] for i in train], y[train])
+    cnn = small(max_epochs=8, mixup=0.0, learning_rate=1e-2)
+    cnn.fit([X[i] for i in train], y[train])
     held_out = [X[i] for i in test]
     accuracy = np.mean(cnn.predict(held_out) == y[test])
     assert accuracy > 0.5, f"{accuracy:.2f} of eight classes"
     assert cnn.history_[-1]["train_loss"] < 0.5 * cnn.history_[0]["train_loss"]
-    assert cnn.n_epochs_ == 12
+    assert cnn.n_epochs_ == 8
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -114,13 +115,6 @@ def clone_fitted(extractor):
     return copy
 
 
-def test_mixed_targets_are_those_of_both_crops(noises):
-    X, y = noises
-    cnn = small(max_epochs=1, mixup=1e6).fit(X, y)  # shares of a half each
-    assert cnn.history_[0]["train_loss"] == pytest.approx(np.log(2), rel=0.1)
-    assert cnn.history_[0]["train_accuracy"] == pytest.approx(0.5, abs=0.5)
-
-
 def test_probabilities(noises):
     X, y = noises
     cnn = small(max_epochs=3).fit(X, y)
@@ -137,6 +131,21 @@ def test_probabilities(noises):
     logits = z @ head["head.1.weight"].T / np.sqrt(z.shape[1]) + head["head.1.bias"]
     expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+
+
+def test_classes_are_not_those_of_an_earlier_training(noises):
+    X, y = noises
+    cnn = small()
+    with pytest.raises(NotFittedError):
+        cnn.predict(X)
+    assert hasattr(cnn.fit(X, y), "predict")
+    cnn.set_params(max_epochs=0).fit(X)
+    assert not hasattr(cnn, "predict") and not hasattr(cnn, "classes_")
+    with pytest.raises(AttributeError) as error:
+        cnn.predict_proba(X)
+    assert "max_epochs other than 0" in str(error.value.__cause__)
+    cnn.partial_fit(X, y)
+    assert cnn.predict(X).shape == (24,)
 
 
 def test_frames_and_names(noises):
