@@ -179,12 +179,12 @@ class DesignMixin:
         return network
 
     @property
-    def bands_(self):
+    def bands_(self):  # numpydoc ignore=RT01
         """Lower and upper edge of each band-pass filter, Hz, with ``frontend="sinc"``."""
         return self._bands(self._fitted_network)
 
     @property
-    def initial_bands_(self):
+    def initial_bands_(self):  # numpydoc ignore=RT01
         """The same before any training."""
         return self._bands(lambda: self._built(None))
 

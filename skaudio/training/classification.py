@@ -104,7 +104,18 @@ class Classification(Task):
             self.chance = float(-(shares * np.log(np.maximum(shares, 1e-300))).sum())
 
     def optimizers(self, learning_rate):
-        # Adam steps by the learning rate, and edges in Hz have far to go
+        """One Adam, in which edges of band-pass filters learn faster: in Hz they have far to go.
+
+        Parameters
+        ----------
+        learning_rate : float
+            Of the other weights.
+
+        Returns
+        -------
+        optimizers : list of torch.optim.Optimizer
+            The one.
+        """
         edges = [p for m in self.modules() if isinstance(m, SincConv) for p in m.parameters()]
         own = {id(p) for p in edges}
         groups = [{"params": [p for p in self.parameters() if id(p) not in own]}]
@@ -113,7 +124,7 @@ class Classification(Task):
         return [torch.optim.Adam(groups, lr=learning_rate, fused=True)]
 
     @property
-    def width(self):
+    def width(self):  # numpydoc ignore=RT01
         """Features of a vector."""
         return len(part_names(self.names)) * sum(len(m.channels) for m in self.network.maps)
 
