@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from ._shared import Status, at_least, one_of, plain
+from ._shared import Status, at_least, one_of, plain, write_left_out
 
 SETS = {
     "fsdd": "fetch_fsdd",
@@ -163,7 +163,7 @@ def _run(args):
     for text in advice:
         print(f"warning: {text}")
     print(flush=True)
-    _write_left_out(Path(args.out), left_out)
+    write_left_out(Path(args.out), left_out)
 
     rows, n_rows = [], len(extractors) * len(classifiers)
     layout = {
@@ -188,16 +188,6 @@ def _run(args):
         raise
     print(f"{time.perf_counter() - begin:.0f} seconds in all")
     return 0
-
-
-def _write_left_out(out, left_out):
-    """Make the folder of the results, with the list of the clips that were left out, if any."""
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "left_out.txt"
-    if left_out:
-        path.write_text("\n".join(left_out) + "\n", encoding="utf-8")
-    else:
-        path.unlink(missing_ok=True)  # that of an earlier run would be wrong now
 
 
 def _rows(args, name, sounds, labels, extractors, classifiers, rows, status):
@@ -308,9 +298,9 @@ def _chosen(args):
     every = standard_extractors(sample_rate=args.sample_rate)
     chosen = {name: every[name] for name in args.extractors}
     if args.trained:
-        trained = trained_networks(sample_rate=args.sample_rate, max_minutes=args.trained)
+        twins = trained_networks(sample_rate=args.sample_rate, max_minutes=args.trained)
         names = (f"trained {name}" for name in args.extractors)
-        chosen |= {name: trained[name] for name in names if name in trained}
+        chosen |= {name: twins[name] for name in names if name in twins}
     machines = {"svm": TunedSVM, "elm": TunedELM}
     return (
         chosen,
