@@ -144,7 +144,8 @@ def test_learnt_bands_before_their_start(extractor, check_texts):
 
 
 def test_trained_network_shows_its_filters_or_its_bands():
-    y, params = [0, 1] * 4, {"n_filters": 4, "max_epochs": 1, "random_state": 0}
+    y = [0, 1] * 4
+    params = {"n_filters": 4, "max_epochs": 1, "batch_seconds": 1.0, "random_state": 0}
     X = [np.random.default_rng(i).standard_normal(8000) for i in range(8)]
     cnn = CNNTransformer("frame_level", **params).fit(X, y)
     (filters,) = FilterBankDisplay.from_estimator(cnn).filters
