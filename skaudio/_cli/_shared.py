@@ -94,21 +94,3 @@ class Status:
     def clear(self):
         """Take the line away."""
         self.show("")
-
-
-def write_left_out(out, left_out):
-    """Make the folder of the results, with the list of the clips that were left out, if any.
-
-    Parameters
-    ----------
-    out : Path
-        The folder.
-    left_out : list of str
-        A line for each clip.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "left_out.txt"
-    if left_out:
-        path.write_text("\n".join(left_out) + "\n", encoding="utf-8")
-    else:
-        path.unlink(missing_ok=True)  # that of an earlier run would be wrong now

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from ._shared import Status, at_least, one_of, plain, write_left_out
+from ._shared import Status, at_least, one_of, plain
 
 SETS = {
     "fsdd": "fetch_fsdd",
@@ -163,7 +163,7 @@ def _run(args):
     for text in advice:
         print(f"warning: {text}")
     print(flush=True)
-    write_left_out(Path(args.out), left_out)
+    _write_left_out(Path(args.out), left_out)
 
     rows, n_rows = [], len(extractors) * len(classifiers)
     layout = {
@@ -188,6 +188,16 @@ def _run(args):
         raise
     print(f"{time.perf_counter() - begin:.0f} seconds in all")
     return 0
+
+
+def _write_left_out(out, left_out):
+    """Make the folder of the results, with the list of the clips that were left out, if any."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "left_out.txt"
+    if left_out:
+        path.write_text("\n".join(left_out) + "\n", encoding="utf-8")
+    else:
+        path.unlink(missing_ok=True)  # that of an earlier run would be wrong now
 
 
 def _rows(args, name, sounds, labels, extractors, classifiers, rows, status):
