@@ -106,7 +106,7 @@ def _group(decoded, max_samples, ragged):
 
 def _pad(group):
     lengths = torch.tensor([length for length, _, _ in group])
-    if len(group) == 1:  # a long clip is not copied again: no later room writes into a wave
+    if len(group) == 1:  # a long clip is not copied again: no later stage writes into a wave
         samples = np.require(group[0][2], requirements=["C", "W"])
         return Batch(torch.from_numpy(samples)[None], lengths, [group[0][1]])
     wave = torch.zeros(len(group), int(lengths.max()))

@@ -7,6 +7,7 @@ import torch
 from scipy.fft import dct
 
 from skaudio import frontends
+from skaudio._tensors import mask
 from skaudio.frontends import MFCC, Chain, FitLength, LogMel, Standardize, Wave, mel_filters
 from tests.by_hand import log_mel, noise
 
@@ -229,7 +230,7 @@ def test_gradient_of_log_mel(change, lengths, monkeypatch):
     way = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
     def loss(wave):
-        return log_mel(frontends.mask(wave[:, None], lengths)[:, 0], lengths)[0].square().sum()
+        return log_mel(mask(wave[:, None], lengths)[:, 0], lengths)[0].square().sum()
 
     (slope,) = torch.autograd.grad(loss(x.requires_grad_()), x)
     with torch.no_grad():
@@ -241,7 +242,7 @@ def test_gradient_of_log_mel(change, lengths, monkeypatch):
 def test_gradient_of_standardize(learnt):
     lengths, generator = torch.tensor([50, 20, 9, 4]), torch.Generator().manual_seed(0)
     x, towards = torch.randn(2, 4, 3, 50, generator=generator)
-    x = frontends.mask(2 * x + 1, lengths)
+    x = mask(2 * x + 1, lengths)
     x[2] = 0.0  # silence: its deviation has no slope
     mean, scale = torch.arange(3.0)[:, None], torch.arange(1.0, 4.0)[:, None]
     module = Standardize(mean[:, 0].numpy(), scale[:, 0].numpy()) if learnt else Standardize()

@@ -1,7 +1,7 @@
 """The designs of Pons & Serra (arXiv:1805.00237): what there is to know of each, in one table."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import frame_level, sample_level, single_layer, timbral_temporal, vgg
 
@@ -18,9 +18,9 @@ def _single(parameters, n_filters, n_mels, keep):
 
 def _blocks(*blocks):
     def new_network(parameters, n_filters, n_mels, keep):
-        kept = [blocks[i] for i in keep]
+        chosen = [blocks[i] for i in keep]
         kernels = parameters.temporal_kernels
-        return timbral_temporal.TimbralTemporal(n_filters, n_mels, kernels, kept)
+        return timbral_temporal.TimbralTemporal(n_filters, n_mels, kernels, chosen)
 
     return new_network
 
@@ -37,11 +37,10 @@ def _frame_level(kernels):
     return new_network
 
 
-@dataclass(frozen=True)
-class Design:
+class Design(NamedTuple):
     """One design.
 
-    Parameters
+    Attributes
     ----------
     n_maps : int
         Layers whose maps it can return.

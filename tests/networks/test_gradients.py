@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from skaudio import RandomCNNTransformer, frontends, pooling
+from skaudio import RandomCNNTransformer, pooling
+from skaudio._tensors import mask
 from skaudio.networks import convolutions
 from skaudio.networks.designs import DESIGNS
-from tests.by_hand import noise
 
 N_MELS = 12
 PARAMETERS = RandomCNNTransformer(
@@ -34,7 +34,7 @@ def batch(design, dtype):
     lengths = torch.tensor(LENGTHS.get(design, (90, 7, 41)))
     channels = 1 if DESIGNS[design].reads_wave else N_MELS
     x = torch.randn(3, channels, int(lengths.max()), generator=torch.Generator().manual_seed(1))
-    return frontends.mask(x, lengths).to(dtype), lengths
+    return mask(x, lengths).to(dtype), lengths
 
 
 def loss_of(network, x, lengths):
@@ -67,7 +67,7 @@ def test_gradients_are_those_of_finite_differences(design, pieces, monkeypatch):
         assert found[name].isfinite().all() and found[name].any(), name
         way = torch.randn(p.shape, generator=generator, dtype=torch.float64)
         if name == "input":
-            frontends.mask(way, lengths)
+            mask(way, lengths)
         ends = []
         with torch.no_grad():
             for sign in (1, -2, 1):

@@ -17,6 +17,7 @@ CASES = {
     "single": (lambda: SingleLayer(2, 24, (7, 20)), 24, 40, 1),
     "timbral": (lambda: TimbralTemporal(4, 24, (9, 6, 4, 1), ["timbral"]), 24, 40, 1),
     "temporal": (lambda: TimbralTemporal(4, 24, (9, 6, 4, 1), ["temporal"]), 24, 40, 1),
+    "even kernel": (lambda: TimbralTemporal(4, 24, (8, 5, 4, 1), ["temporal"]), 24, 40, 1),
     "sample level": (lambda: SampleLevel(2, [0, 3]), 1, 400, 3),
     "one kernel": (lambda: FrameLevel(2, SINGLE_KERNEL, [*range(4)]), 1, 2400, 61),
     # "same" padding hangs on the length: least on the left at a multiple of the stride
