@@ -16,10 +16,10 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 
-from skaudio.utils.discovery import all_extractors
 from skaudio.utils._checking import fit, fitted, labels_for
+from skaudio.utils.discovery import all_extractors
 from skaudio.utils.estimator_checks import audio_checks, check_instances
-from tests.utils.example_extractors import examples
+from tests.utils.training_examples import examples
 
 # many checks have clips of a few samples; that they are told of is an audio check of its own
 pytestmark = [

@@ -71,8 +71,9 @@ _INITIALISERS = {
     if inspect.isfunction(function) and "generator" in inspect.signature(function).parameters
 }
 _DRAWING = {
-    *("bernoulli", "bernoulli_", "exponential_", "log_normal_", "multinomial", "normal"),
-    *("normal_", "rand", "randint", "randn", "random_", "randperm", "uniform_"),
+    *("bernoulli", "bernoulli_", "binomial", "cauchy_", "exponential_", "geometric_"),
+    *("log_normal_", "multinomial", "normal", "normal_", "poisson", "rand", "rand_like"),
+    *("randint", "randint_like", "randn", "randn_like", "random_", "randperm", "uniform_"),
 }
 
 

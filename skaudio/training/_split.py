@@ -63,10 +63,10 @@ def _leaves_some(held, total):
 
 
 def _quotas(total, fraction):
-    """Whole numbers of clips of each class which sum to the wanted share of all."""
-    exact = fraction * total
+    """Whole numbers of clips of each class, less than all, which sum to the wanted share."""
+    exact, most = fraction * total, np.maximum(total - 1, 0)
     quotas = np.floor(exact).astype(int)
     n_more = math.ceil(exact.sum() - 1e-9) - quotas.sum()
-    largest = np.argsort(quotas - exact, kind="stable")[:n_more]
-    quotas[largest] += 1
-    return np.minimum(quotas, np.maximum(total - 1, 0))
+    largest = np.argsort(quotas - exact, kind="stable")
+    quotas[largest[(quotas < most)[largest]][:n_more]] += 1
+    return quotas

@@ -59,9 +59,9 @@ class Waves:
                 problem = problem or error
                 continue
             if len(wave) >= shortest or pad:
-                self._add(i, np.pad(wave, (0, max(0, shortest - len(wave)))))
+                self._add(i, _padded(wave, shortest))
             elif not self.rows:
-                short.append((i, np.pad(wave, (0, shortest - len(wave)))))
+                short.append((i, _padded(wave, shortest)))
         if not self.rows and not short:
             raise ValueError(f"none of the {len(clips)} clips can be decoded: {problem}")
         if not self.rows:
@@ -75,7 +75,8 @@ class Waves:
     def _add(self, i, wave):
         self.rows.append(i)
         self.starts.append(self.starts[-1] + len(wave))
-        self.loudest = max(self.loudest, float(np.abs(wave).max()))
+        # without a copy: the clip may be hours long
+        self.loudest = max(self.loudest, float(wave.max()), -float(wave.min()))
         left = memoryview(np.ascontiguousarray(wave)).cast("B")
         self._digest.update(left)
         with _names_tmpdir():
@@ -92,6 +93,11 @@ class Waves:
     def digest(self):
         """What tells these samples from others."""
         return self._digest.hexdigest()[:32], self.starts[-1], len(self)
+
+
+def _padded(wave, shortest):
+    """A wave that ends in zeros if it is shorter; else itself, not a copy."""
+    return wave if len(wave) >= shortest else np.pad(wave, (0, shortest - len(wave)))
 
 
 @contextmanager

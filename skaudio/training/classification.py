@@ -277,14 +277,14 @@ class ClassificationMixin(TrainingMixin):
             self.classes_ = np.unique(y)
             if len(self.classes_) < 2:
                 raise ValueError(
-                    f"y has one class, {self.classes_[0]!r}, and there is nothing to tell it from; "
-                    "pass clips of two classes or more"
+                    f"y has one class, {self.classes_.tolist()[0]!r}, and there is nothing to "
+                    "tell it from; pass clips of two classes or more"
                 )
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(
-                f"y has {unknown[0]!r}, which is none of the {len(self.classes_)} classes that "
-                "were fitted before; fit a clone on all of them"
+                f"y has {unknown.tolist()[0]!r}, which is none of the {len(self.classes_)} classes "
+                "that were fitted before; fit a clone on all of them"
             )
         return np.searchsorted(self.classes_, y)
 

@@ -273,7 +273,10 @@ def check_lazy_decoding(estimator):
         clips = noise(*[length] * n_clips)
         rate = estimator.sample_rate
         paths = [write(f"{i}.wav", clip, rate).as_posix() for i, clip in enumerate(clips)]
-        for name, call in {"fit": partial(fit, estimator), "transform": estimator.transform}.items():
+        for name, call in {
+            "fit": partial(fit, estimator),
+            "transform": estimator.transform,
+        }.items():
             waves.clear()
             most = 0
             call(paths)

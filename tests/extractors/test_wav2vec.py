@@ -120,7 +120,7 @@ def test_training_learns_to_tell_the_future(sounds):
     assert last["valid_loss"] < first["valid_loss"] < np.log(11) + 0.3
     assert last["valid_accuracy"] > 1.5 / 11  # of eleven moments one is the true one
     assert wav2vec.n_epochs_ == len(wav2vec.history_) == len(wav2vec.loss_curve_)
-    expected = {"epoch", "seconds", "learning_rate", "train_loss", "train_accuracy"}
+    expected = {"epoch", "seconds", "updates", "learning_rate", "train_loss", "train_accuracy"}
     assert {*first} == {*expected, "valid_loss", "valid_accuracy"}
 
 

@@ -9,6 +9,7 @@ from skorch.callbacks import Callback
 
 import skaudio
 from skaudio.training import _checkpoints
+from tests.extractors.test_wav2vec import write as write_checkpoint
 from tests.training.helpers import CLIPS, Counts, Fails, Stop, equal_weights, losses, small
 
 pytestmark = pytest.mark.filterwarnings("ignore:nothing was learnt")
@@ -60,10 +61,10 @@ def test_a_finished_training_is_not_done_again(tmp_path):
 )
 def test_another_training_has_its_own_checkpoint(tmp_path, other):
     small(max_epochs=1, checkpoint=tmp_path).fit(CLIPS)
-    clips, groups = other.pop("clips", CLIPS), other.pop("groups", None)
+    params = {name: value for name, value in other.items() if name not in ("clips", "groups")}
     counts = Counts()
-    new = small(max_epochs=1, checkpoint=tmp_path, callbacks=[counts], **other)
-    new.fit(clips, groups=groups)
+    new = small(max_epochs=1, checkpoint=tmp_path, callbacks=[counts], **params)
+    new.fit(other.get("clips", CLIPS), groups=other.get("groups"))
     assert counts.updates and len([*tmp_path.iterdir()]) == 2
 
 
@@ -97,7 +98,7 @@ class Touches:
 def test_a_malicious_checkpoint_runs_nothing(tmp_path):
     small(max_epochs=1, checkpoint=tmp_path / "states").fit(CLIPS)
     (file,) = (tmp_path / "states").iterdir()
-    checkpoint.save(file, {"done": True, "history": [], "best": Touches(tmp_path / "touched")})
+    _checkpoints.save(file, {"done": True, "history": [], "best": Touches(tmp_path / "touched")})
     with pytest.raises(ValueError, match="holds no state of a training"):
         small(max_epochs=1, checkpoint=tmp_path / "states").fit(CLIPS)
     assert not (tmp_path / "touched").exists()
@@ -124,3 +125,24 @@ def test_callbacks_are_not_saved(tmp_path):
     again = skaudio.load(tmp_path / "saved")
     assert again.callbacks is None
     np.testing.assert_array_equal(again.transform(CLIPS), wav2vec.transform(CLIPS))
+
+
+def test_another_pretrained_file_at_the_same_path_is_another_training(tmp_path):
+    path = tmp_path / "wav2vec.pt"
+
+    def updates():
+        counts = Counts()
+        small(
+            pretrained=path, encoder_layers=None, aggregator_layers=None, max_epochs=1,
+            checkpoint=tmp_path / "states", callbacks=[counts],
+        ).fit(CLIPS)  # fmt: skip
+        return counts.updates
+
+    write_checkpoint(path, "args")
+    assert updates() and not updates()
+    content = torch.load(path, weights_only=False)
+    weights = content["model"]
+    name = next(name for name in weights if name.endswith("weight"))
+    weights[name] = weights[name] + 0.1
+    torch.save(content, path)
+    assert updates() and not updates()

@@ -1,64 +1,120 @@
 """Trainings where memory is short: batches in parts, and clips that never are in memory whole."""
 
-import warnings
+import os
+import subprocess
+import sys
 
+import pytest
+import torch
 
-class Sum(nn.Module):
-    """A task without chance, on a device that takes few crops at a time."""
-
-    shortest, progress, settles, chance = 10, 0.0, 0.0, float("inf")
-
-    def __init__(self, most):
-        super().__init__()
-        self.scale, self.most, self.asked = nn.Parameter(torch.ones(10)), most, []
-
-    def reseed(self, seed):
-        """Draw nothing."""
-
-    def memory(self, n_crops, n_samples):
-        """Ask for little."""
-        return n_crops * n_samples
-
-    def forward(self, wave):
-        self.asked.append(len(wave))
-        if len(wave) > self.most:
-            raise torch.OutOfMemoryError("too many crops")
-        loss = (wave[:, :10] * self.scale - 1).square().sum()
-        return Contrast(loss, len(wave), (wave[:, 0] > 0).sum())
-
-
-RECIPE = Recipe(
-    sample_rate=1000, crop_seconds=0.1, batch_seconds=0.8, max_epochs=2, max_minutes=None,
-    learning_rate=1e-2, validation_fraction=0.0, early_stopping=False, callbacks=None,
-    checkpoint=None, precision="float32", device="cpu", verbose=0,
-)  # fmt: skip
+from skaudio.audio import Clips
+from skaudio.training import Classification
+from skaudio.training._train import Data, train
+from tests.training.helpers import noise
+from tests.training.toys import RECIPE, Sum
+from tests.utils.training_examples import QUICK, ClassifyingTransformer
 
 
 def test_little_memory_gives_the_same_weights_in_parts():
     clips = Clips(noise(*[1000] * 5), 1000)
     plenty, little = Sum(most=8), Sum(most=3)
-    expected = train(plenty, clips, RECIPE, 0, "")
-    with pytest.warns(UserWarning, match="cpu memory is too small for batches of 8 crops") as seen:
-        found = train(little, clips, RECIPE, 0, "")
+    expected = train(plenty, Data(clips), RECIPE, 0, "")
+    with pytest.warns(
+        UserWarning, match="memory of the device is too small for batches of 8"
+    ) as seen:
+        found = train(little, Data(clips), RECIPE, 0, "")
     assert len(seen) == 1 and little.asked[:4] == [8, 4, 2, 2]
-    torch.testing.assert_close(little.scale, plenty.scale)
+    torch.testing.assert_close(little.network.scale, plenty.network.scale)
     assert found[-1]["train_loss"] == pytest.approx(expected[-1]["train_loss"], rel=1e-6)
     assert found[-1]["train_accuracy"] == expected[-1]["train_accuracy"]
 
 
 def test_memory_for_not_even_one_crop_is_an_error():
     with pytest.raises(torch.OutOfMemoryError), pytest.warns(UserWarning, match="too small"):
-        train(Sum(most=0), Clips(noise(1000), 1000), RECIPE, 0, "")
+        train(Sum(most=0), Data(Clips(noise(1000), 1000)), RECIPE, 0, "")
 
 
-def test_one_clip_of_two_hours(tmp_path):
-    """It is learnt from in crops, and read in windows: memory holds one copy of its samples."""
-    rate, path = 1000, tmp_path / "long.wav"
-    rng = np.random.default_rng(0)
-    with soundfile.SoundFile(path, "w", rate, 1) as file:
-        for _ in range(120):
-            file.write(0.1 * rng.standard_normal(60 * rate))
-    wav2vec = small(sample_rate=rate, max_epochs=1, batch_seconds=8.0, window_seconds=30.0)
-    assert wav2vec.fit([path]).transform([path]).shape == (1, 16)
-    part = wav2vec.transform([AudioFile(path, start=0, stop=60)])
-    assert np.isfinite(part).all()
+class Compares(Sum):
+    """A task that compares the crops of a batch with each other."""
+
+    divisible = False
+
+
+def test_what_compares_crops_is_never_cut():
+    task = Compares(most=3)
+    text = "too small for a batch of 8 crops of 100 samples, and Compares compares.*lower batch_sec"
+    with pytest.raises(torch.OutOfMemoryError, match=text):
+        train(task, Data(Clips(noise(*[1000] * 5), 1000)), RECIPE, 0, "")
+    assert task.asked == [8]
+
+
+def test_classes_by_the_standard_head_are_never_cut(monkeypatch):
+    forward, asked = Classification.forward, []
+
+    def little(task, batch):
+        asked.append(len(batch.wave))
+        if task.training and len(batch.wave) > 2:
+            raise torch.OutOfMemoryError("too many crops")
+        return forward(task, batch)
+
+    monkeypatch.setattr(Classification, "forward", little)
+    probe = ClassifyingTransformer(**QUICK, random_state=0)
+    with pytest.raises(torch.OutOfMemoryError, match="Classification compares the crops"):
+        probe.fit(noise(*[4000] * 8), [0, 1] * 4)
+    assert len(asked) == 1 and asked[0] > 2 and not hasattr(probe, "weights_")
+
+
+# in a process whose memory, beyond what it has, is limited to a share of two hours of samples
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+import soundfile
+from tests.training.helpers import small
+
+RATE, MINUTES = 4000, 120
+limit, n_clips = float(sys.argv[2]), int(sys.argv[3])
+
+def write(name, minutes):
+    path, noise = Path(sys.argv[1], f"{name}.wav"), np.random.default_rng(0)
+    minute = 0.1 * noise.standard_normal(60 * RATE)
+    with soundfile.SoundFile(path, "w", RATE, 1) as file:
+        for _ in range(minutes):
+            file.write(minute)
+    return path
+
+def wav2vec():
+    return small(
+        sample_rate=RATE, max_epochs=1, max_minutes=0.03, crop_seconds=1.0, batch_seconds=30.0,
+        window_seconds=10.0, batch_size=30.0,
+    )
+
+paths = [write(i, MINUTES // n_clips) for i in range(n_clips)]
+short = write("short", 2)
+wav2vec().fit([short]).transform([short])  # whatever is allocated once
+lines = Path("/proc/self/status").read_text().splitlines()
+now = 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmData"))
+more = int(limit * 4 * 60 * MINUTES * RATE)
+before = resource.getrlimit(resource.RLIMIT_DATA)
+resource.setrlimit(resource.RLIMIT_DATA, (now + more, before[1]))
+learnt = wav2vec().fit(paths)
+resource.setrlimit(resource.RLIMIT_DATA, before)
+Z = learnt.transform(paths[:1])
+assert Z.shape == (1, 16) and np.isfinite(Z).all()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+@pytest.mark.parametrize(
+    ("n_clips", "copies", "enough"),
+    [(1, 1.2, True), (1, 0.4, False), (120, 0.4, True)],
+    ids=["one clip", "less than the clip", "many clips"],
+)
+def test_memory_holds_one_clip_and_no_more(tmp_path, n_clips, copies, enough):
+    """Two hours of sound are learnt from in crops, and their samples stand on disk meanwhile."""
+    command = [sys.executable, "-c", LIMITED, str(tmp_path), str(copies), str(n_clips)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (run.returncode == 0) is enough, run.stderr
+    assert enough or "MemoryError" in run.stderr or "allocate memory" in run.stderr, run.stderr

@@ -30,7 +30,7 @@ def test_a_quantizer_takes_part_once_frames_mean_something(monkeypatch):
 
     task = None
     monkeypatch.setattr(EMAQuantizer, "forward", spy)
-    monkeypatch.setattr("skaudio.extractors._predictive.train", catch)
+    monkeypatch.setattr("skaudio.training._estimator.train", catch)
     words = vq(max_epochs=10).fit(CLIPS)
     assert 0.3 <= min(seen) < 0.5 and len(seen) > 0.5 * 10 * 2
     assert words.weights_["quantizer.counts"].any()
@@ -42,11 +42,11 @@ def test_a_quantizer_takes_part_once_frames_mean_something(monkeypatch):
 def test_groups_come_by_metadata_routing(monkeypatch):
     seen = []
 
-    def spy(*args, groups=None, **kwargs):
-        seen.append(groups)
-        return train(*args, groups=groups, **kwargs)
+    def spy(task, data, *args, **kwargs):
+        seen.append(data.groups)
+        return train(task, data, *args, **kwargs)
 
-    monkeypatch.setattr("skaudio.extractors._predictive.train", spy)
+    monkeypatch.setattr("skaudio.training._estimator.train", spy)
     sounds = make_sounds(24, random_state=0)
     with sklearn.config_context(enable_metadata_routing=True):
         extractor = small(max_epochs=1).set_fit_request(groups=True)

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
-from skaudio.training._callbacks import Saving
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from skorch.callbacks import Callback
 
-from skaudio.training import _checkpoints
 from skaudio.datasets import make_sounds
 from skaudio.networks.contrastive import contrastive_loss, guessing
+from skaudio.training import _checkpoints
+from skaudio.training._callbacks import Saving
 from tests.training.helpers import CLIPS, Stop, equal_weights, losses, noise, small, vq
 
 quiet = pytest.mark.filterwarnings("ignore:nothing was learnt")
@@ -138,7 +138,7 @@ def test_callbacks_end_a_training_without_a_word():
 def test_before_the_quantizer_took_part_there_is_nothing_to_return():
     with pytest.raises(KeyboardInterrupt, match="after 1 of 10 epochs: nothing is learnt yet"):
         vq(max_epochs=10, callbacks=[CtrlC(2)]).fit(CLIPS)
-    with pytest.warns(UserWarning, match="1 of 10 epochs, before the quantizer took part"):
+    with pytest.warns(UserWarning, match="1 of 10 epochs, before any of them could be compared"):
         vq(max_epochs=10, callbacks=[Ends(1)]).fit(CLIPS)
 
 

@@ -318,3 +318,11 @@ class NamesNoClip(RandomCNNTransformer):
             return super().fit(X)
         except ValueError:
             raise ValueError("something is wrong") from None
+
+
+@breaks("check_weights", "conv.weight is float64, neither float32 nor whole numbers")
+class DoubleWeights(RandomCNNTransformer):
+    def fit(self, X, y=None):
+        super().fit(X)
+        self.weights_ = {name: array.astype(np.float64) for name, array in self.weights_.items()}
+        return self

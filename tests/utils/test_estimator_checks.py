@@ -11,18 +11,22 @@ from skaudio.batching import batches, tiles
 from skaudio.frontends import Chain, FitLength, Wave
 from skaudio.networks import Map, Network
 from skaudio.networks.designs import DESIGNS
+from skaudio.training import TrainingMixin
 from skaudio.utils import estimator_checks
 from skaudio.utils._checking import noise
 from skaudio.utils._checks_of_clips import RAGGED
 from skaudio.utils.estimator_checks import audio_checks, check_audio_estimator, check_instances
-from tests.utils.broken_extractors import CASES, SMALL, Float64
+from tests.utils.broken_extractors import SMALL, Float64
+from tests.utils.broken_trainings import CASES
+from tests.utils.training_examples import QUICK
 
 
 @pytest.mark.parametrize(("check", "broken", "message"), CASES)
 def test_broken_extractor_fails(check, broken, message):
+    params = QUICK if issubclass(broken, TrainingMixin) else SMALL
     told = rf"(?s){broken.__name__}\(.*fails {check}: .*{message}"
     with pytest.raises(AssertionError, match=told):
-        getattr(estimator_checks, check)(broken(**SMALL))
+        getattr(estimator_checks, check)(broken(**params))
 
 
 def test_every_check_has_a_broken_extractor():
@@ -71,13 +75,13 @@ class ExtremesTransformer(BaseAudioTransformer):
         self.verbose = verbose
         self.on_error = on_error
 
-    def _frontend(self):
+    def _frontend(self, network):
         return Chain(Wave(), FitLength(10))
 
     def _network(self, generator):
         return Extremes()
 
-    def _min_samples(self):
+    def _min_samples(self, network):
         return 10
 
 
@@ -134,6 +138,8 @@ def test_clips_of_different_length_share_batches():
 
 @pytest.mark.parametrize("estimator", check_instances(), ids=lambda e: type(e).__name__)
 def test_long_clip_is_tiled(estimator):
+    if isinstance(estimator, TrainingMixin):
+        estimator.max_epochs = 0  # what the network sees does not hang on its weights
     estimator.fit([np.concatenate(noise(460_000))])
     forward = estimator._ready(None)
     steps = int(forward.frontend.output_lengths(torch.tensor(460_000)))

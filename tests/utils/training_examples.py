@@ -1,6 +1,5 @@
 """Estimators that train a network of their own, as a third party would write them."""
 
-import torch
 from torch import nn
 
 from skaudio.base import BaseAudioTransformer
