@@ -1,4 +1,4 @@
-"""Classification: loss and score of a batch, against float64, and what is done to its crops."""
+"""What Classification does to its crops in training, against float64."""
 
 import numpy as np
 import pytest
@@ -46,17 +46,6 @@ def log_probabilities(task, z):
     return logits - np.log(np.exp(logits).sum(1, keepdims=True))
 
 
-def test_loss_and_accuracy():
-    task, batch = new_task().train(), new_batch()
-    x, _ = task.frontend(batch.wave, torch.full((6,), 500))
-    log_p = log_probabilities(task, vectors(task, x))
-    outcome = task(batch)
-    y = batch.target.numpy()
-    assert outcome.n == 6
-    assert outcome.loss.item() == pytest.approx(-log_p[np.arange(6), y].sum(), rel=1e-4)
-    assert outcome.scores["accuracy"] == (log_p.argmax(1) == y).sum()
-
-
 def test_mixed_crops_count_for_both_classes():
     task, batch = new_task(mixup=0.7).train(), new_batch()
     x, _ = task.frontend(batch.wave, torch.full((6,), 500))
@@ -101,15 +90,6 @@ def test_nothing_is_learnt_at_first():
         nn.init.ones_(parameter)
     assert task(new_batch()).loss.item() / 6 == pytest.approx(np.log(3))
     assert task.chance == pytest.approx(np.log(3))
-
-
-def test_one_crop_alone_is_judged_by_what_earlier_batches_had():
-    task = new_task().train()
-    for _ in range(200):
-        task(new_batch())
-    alone = new_batch(1)
-    in_training = task(alone).loss.item()
-    assert in_training == pytest.approx(task.eval()(alone).loss.item(), rel=1e-6)
 
 
 def test_what_compares_crops_is_not_divided():
