@@ -32,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "audio": ["AudioFile", "ClipError", "read_audio"],
         "elm": ["ELMClassifier", "ELMRegressor"],
         "extractors": [
+            "CNNTransformer",
             "MFCCTransformer",
             "RandomCNNTransformer",
             "SincNetTransformer",

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 import skaudio
-from skaudio import RandomCNNTransformer, load
+from skaudio import CNNTransformer, RandomCNNTransformer, load
 from skaudio.__main__ import main
 from skaudio._cli._shared import Status
 from skaudio._cli.compare import EXTRACTORS, SETS
@@ -540,6 +540,27 @@ def test_choices(flat, plan):
 
 def test_quick(flat, plan):
     assert [*plan(flat, "--quick")[0]["extractors"]] == ["MFCC", "vgg", "timbral_temporal"]
+
+
+def test_trained(flat, plan):
+    given, _ = plan(flat, "--quick", "--trained", "3", "--sample-rate", "8000")
+    extractors = given["extractors"]
+    twins = ["trained vgg", "trained timbral_temporal"]
+    assert [*extractors] == ["MFCC", "vgg", "timbral_temporal", *twins]
+    for name in twins:
+        twin = extractors[name]
+        assert isinstance(twin, CNNTransformer) and f"trained {twin.design}" == name
+        assert (twin.max_minutes, twin.sample_rate) == (3, 8000)
+    # last of all, the word takes no number: the folder comes before it
+    assert plan(flat, "--quick", "--trained")[0]["extractors"]["trained vgg"].max_minutes == 2
+
+
+def test_trained_network_is_compared(flat, run, tmp_path):
+    words = "--extractors temporal --classifiers svm --draws 1 --cv 2 --sample-rate 8000".split()
+    code, text, err = run(flat, *words, "--trained", "1")
+    assert code == 0, err
+    assert re.search(r"^temporal +\S+ +\d", text, re.M), text
+    assert re.search(r"^trained temporal +\S+ +\d", text, re.M), text
 
 
 def test_demo_is_small_but_has_all_extractors(plan, monkeypatch):

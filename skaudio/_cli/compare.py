@@ -99,6 +99,15 @@ def _add_work(add):
     )
     add("--quick", action="store_true", help=f"only {', '.join(map(plain, QUICK))}")
     add(
+        "--trained",
+        nargs="?",
+        metavar="MINUTES",
+        type=at_least(1),
+        const=2,
+        help="also the networks among them trained on the labels of each training part, in "
+        "MINUTES at most for each part and draw (default: %(const)s)",
+    )
+    add(
         "--classifiers",
         nargs="+",
         metavar="NAME",
@@ -293,12 +302,17 @@ def _class_folders(args):
 
 def _chosen(args):
     """Return the selected extractors and classifiers by name."""
-    from ..compare import TunedELM, TunedSVM, standard_extractors
+    from ..compare import TunedELM, TunedSVM, standard_extractors, trained_networks
 
     every = standard_extractors(sample_rate=args.sample_rate)
+    chosen = {name: every[name] for name in args.extractors}
+    if args.trained:
+        twins = trained_networks(sample_rate=args.sample_rate, max_minutes=args.trained)
+        names = (f"trained {name}" for name in args.extractors)
+        chosen |= {name: twins[name] for name in names if name in twins}
     machines = {"svm": TunedSVM, "elm": TunedELM}
     return (
-        {name: every[name] for name in args.extractors},
+        chosen,
         {name.upper(): machines[name]() for name in args.classifiers},
     )
 

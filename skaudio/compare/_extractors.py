@@ -1,5 +1,18 @@
 """The extractors that are compared by default."""
 
+# by name, the parameters of each network
+NETWORKS = {
+    "vgg": {"design": "vgg"},
+    "single 7x86": {"design": "single", "kernel": (7, 86)},
+    "single 7x96": {"design": "single", "kernel": (7, 96)},
+    "timbral_temporal": {"design": "timbral_temporal"},
+    "timbral": {"design": "timbral"},
+    "temporal": {"design": "temporal"},
+    "sample_level": {"design": "sample_level"},
+    "frame_level_many": {"design": "frame_level_many"},
+    "frame_level": {"design": "frame_level"},
+}
+
 
 def random_networks(**parameters):
     """Make one random convolutional network of each design.
@@ -22,15 +35,34 @@ def random_networks(**parameters):
     """
     from ..extractors import RandomCNNTransformer
 
-    chosen = {
-        "vgg": {"design": "vgg"},
-        "single 7x86": {"design": "single", "kernel": (7, 86)},
-        "single 7x96": {"design": "single", "kernel": (7, 96)},
+    return {name: RandomCNNTransformer(**design, **parameters) for name, design in NETWORKS.items()}
+
+
+def trained_networks(**parameters):
+    """Make one convolutional network of each design that learns from the labels.
+
+    Parameters
+    ----------
+    **parameters
+        Passed to each :class:`~skaudio.CNNTransformer`.
+
+    Returns
+    -------
+    extractors : dict of str to CNNTransformer
+        By the name of the random network of the same design, and "trained" before it.
+
+    Examples
+    --------
+    >>> from skaudio.compare import trained_networks
+    >>> list(trained_networks(max_minutes=2))[:2]
+    ['trained vgg', 'trained single 7x86']
+    """
+    from ..extractors import CNNTransformer
+
+    return {
+        f"trained {name}": CNNTransformer(**design, **parameters)
+        for name, design in NETWORKS.items()
     }
-    others = ("timbral_temporal", "timbral", "temporal")
-    others += ("sample_level", "frame_level_many", "frame_level")
-    chosen |= {design: {"design": design} for design in others}
-    return {name: RandomCNNTransformer(**design, **parameters) for name, design in chosen.items()}
 
 
 def standard_extractors(**parameters):

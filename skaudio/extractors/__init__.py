@@ -1,5 +1,6 @@
 """The public extractors, one file each."""
 
+from ._cnn import CNNTransformer
 from ._mfcc import MFCCTransformer
 from ._random_cnn import RandomCNNTransformer
 from ._sincnet import SincNetTransformer
@@ -7,6 +8,7 @@ from ._vq import VQTransformer
 from ._wav2vec import Wav2VecTransformer
 
 __all__ = [
+    "CNNTransformer",
     "MFCCTransformer",
     "RandomCNNTransformer",
     "SincNetTransformer",

@@ -1,13 +1,24 @@
-"""What the extractors with a design share: the parameters design, n_filters ... reference.
+"""What the extractors with a design share: its parameters, the input and the network.
 
-They are design, n_filters, kernel, temporal_kernels, pools, n_bands, layers and reference, as
+The parameters are design, n_filters, kernel, temporal_kernels, pools, n_bands, layers and
+reference, those of mel spectrograms, normalize, fixed_length and short, as
 `RandomCNNTransformer` explains them.
 """
 
-from ..networks.designs import DESIGNS
-from ..utils.validation import check_choice, check_number, check_whole
+import torch
+from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["check_design_parameters", "design_of", "layer_indices", "new_network"]
+from .. import frontends
+from .._engine.extract import moments
+from .._engine.forward import ForwardPass
+from ..networks.designs import DESIGNS
+from ..networks.layers import initialise
+from ..networks.sinc import SincConv
+from ..networks.sinc_front import SincFront
+from ..utils.validation import check_choice, check_number, check_whole
+from ._mel import check_mel_parameters, log_mel
+
+__all__ = ["DesignMixin", "check_design_parameters", "design_of", "layer_indices"]
 
 
 def check_design_parameters(extractor, n_mels):
@@ -21,6 +32,7 @@ def check_design_parameters(extractor, n_mels):
         Bands of what the designs on a spectrogram read.
     """
     check_choice("design", extractor.design, DESIGNS)
+    check_choice("frontend", extractor.frontend, design_of(extractor).frontends)
     check_choice("reference", extractor.reference, (True, False))
     check_number("n_bands", extractor.n_bands, 1, n_mels)
     check_number("n_filters", extractor.n_filters, 1, none=True)
@@ -83,21 +95,106 @@ def layer_indices(extractor):
     return indices
 
 
-def new_network(extractor, n_mels):
-    """Build the network of an extractor.
+def reads_wave(extractor):
+    """Tell whether the network of an extractor reads the wave, and not a mel spectrogram.
 
     Parameters
     ----------
     extractor : BaseAudioTransformer
-        Has parameters that passed `check_design_parameters`.
-    n_mels : int
-        Bands of what the designs on a spectrogram read.
+        Has the parameters.
 
     Returns
     -------
-    network : Network
-        Uninitialised.
+    reads_wave : bool
+        True for the designs on the wave, and with filters of its own before the others.
     """
-    design = design_of(extractor)
-    n_filters = design.n_filters if extractor.n_filters is None else extractor.n_filters
-    return design.new_network(extractor, n_filters, n_mels, layer_indices(extractor))
+    return design_of(extractor).reads_wave or extractor.frontend == "sinc"
+
+
+class DesignMixin:
+    """What `RandomCNNTransformer` and `CNNTransformer` read, and the network that reads it.
+
+    An ``__init__`` takes and stores the parameters that its users may change; those below have
+    these values otherwise.
+    """
+
+    frontend = None
+    fixed_length = None
+    short = "repeat"
+    reference = False
+
+    def _validate_parameters(self):
+        check_mel_parameters(self)
+        check_design_parameters(self, self.n_mels)
+        check_choice("normalize", self.normalize, (None, "clip", "dataset"))
+        check_choice("short", self.short, ("repeat", "zero"))
+        if self.fixed_length is not None:
+            own = self.frontend == "sinc"  # filters, whose length counts
+            shortest = self._network(None).min_steps if own else design_of(self).min_steps(self)
+            check_number("fixed_length", self.fixed_length, shortest)
+
+    @property
+    def learns_from_clips(self):
+        """Whether the features depend on the clips seen in `fit`."""
+        return self.normalize == "dataset" or super().learns_from_clips
+
+    def _learn(self, clips, run):
+        for name in ("input_mean_", "input_scale_"):
+            vars(self).pop(name, None)  # of an earlier fit
+        if self.normalize == "dataset":
+            forward = ForwardPass(
+                frontends.Chain(self._input()), self._network(None), None, self.sample_rate
+            )
+            self.input_mean_, self.input_scale_ = moments(forward, clips, run)
+
+    def _learnt_arrays(self):
+        n_channels = 1 if reads_wave(self) else self.n_mels
+        names = ("input_mean_", "input_scale_") if self.normalize == "dataset" else ()
+        return dict.fromkeys(names, ("float32", (n_channels,)))
+
+    def _input(self):
+        return frontends.Wave() if reads_wave(self) else log_mel(self, pad="reflect")
+
+    def _frontend(self, network):
+        stages = [self._input()]
+        if self.normalize == "clip":
+            stages.append(frontends.Standardize())
+        elif self.normalize == "dataset":
+            stages.append(frontends.Standardize(self.input_mean_, self.input_scale_))
+        fit = frontends.FitLength(network.min_steps, self.fixed_length, self.short)
+        return frontends.Chain(*stages, fit)
+
+    def _default_width(self):
+        """Filters of the design if `n_filters` is None."""
+        return design_of(self).n_filters
+
+    def _network(self, generator):
+        design = design_of(self)
+        n_filters = self._default_width() if self.n_filters is None else self.n_filters
+        network = design.new_network(self, n_filters, self.n_mels, layer_indices(self))
+        if self.frontend == "sinc" and not design.reads_wave:
+            network = SincFront(network, self.n_mels, self.sample_rate, self.n_fft, self.hop_length)
+        if generator is not None:
+            initialise(network, generator)
+        return network
+
+    @property
+    def bands_(self):  # numpydoc ignore=RT01
+        """Lower and upper edge of each band-pass filter, Hz, with ``frontend="sinc"``."""
+        return self._bands(self._fitted_network)
+
+    @property
+    def initial_bands_(self):  # numpydoc ignore=RT01
+        """The same before any training."""
+        return self._bands(lambda: self._built(None))
+
+    def _bands(self, network):
+        if self.frontend != "sinc":
+            raise AttributeError(f"frontend={self.frontend!r} has no band-pass filters")
+        check_is_fitted(self)
+        filters = (m for m in network().modules() if isinstance(m, SincConv))
+        return torch.cat([each.bands() for each in filters]).detach().numpy()
+
+    def _min_samples(self, network):
+        shortest = network.min_steps
+        return shortest if reads_wave(self) else (shortest - 1) * self.hop_length

@@ -1,21 +1,16 @@
 """Randomly weighted CNNs in the designs of Pons & Serra."""
 
-from .. import frontends
-from .._engine.extract import moments
-from .._engine.forward import ForwardPass
 from ..base import BaseAudioTransformer
 from ..networks.designs import DESIGNS
-from ..networks.layers import initialise
 from ..networks.timbral_temporal import PAPER_TEMPORAL_KERNELS
 from ..networks.vgg import PAPER_POOLS
-from ..utils.validation import check_choice, check_number
-from ._designs import check_design_parameters, design_of, new_network
-from ._mel import check_mel_parameters, log_mel
+from ..utils.validation import check_choice
+from ._designs import DesignMixin
 
 __all__ = ["RandomCNNTransformer"]
 
 
-class RandomCNNTransformer(BaseAudioTransformer):
+class RandomCNNTransformer(DesignMixin, BaseAudioTransformer):
     """Features of a convolutional network whose weights are drawn once and never trained.
 
     Convolution and pooling select frequencies and ignore shifts even with random filters, so a
@@ -41,6 +36,11 @@ class RandomCNNTransformer(BaseAudioTransformer):
         - "frame_level": filters of 512 samples, then three layers with shortcuts.
         - "frame_level_many": filters of 512, 256, 128, 64 and 32 samples side by side, then the
           same three layers.
+    frontend : {None, "mel", "sinc"}, default=None
+        What the network reads. "sinc": as many band-pass filters as ``n_mels``, evenly spaced on
+        the mel scale, take the place of the log-mel spectrogram or, in the frame-level designs,
+        of the first filters; "mel": the spectrogram. None: by design, the spectrogram or the
+        wave.
     n_filters : int, default=None
         Width of the network; a multiple of 4 for the timbral and temporal designs. None: by
         design, 32 to 1024.
@@ -113,6 +113,8 @@ class RandomCNNTransformer(BaseAudioTransformer):
     weights_ : dict of str to ndarray
         Kernels (out, in, time) or (out, in, time, mel) and biases (out,), float32, in forward
         order.
+    bands_ : ndarray of shape (n_filters, 2)
+        Lower and upper edge of each band-pass filter, Hz, with ``frontend="sinc"``.
     input_mean_, input_scale_ : ndarray of shape (n_channels,)
         Learnt standardisation, with ``normalize="dataset"``.
     n_features_out_ : int
@@ -125,6 +127,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
     See Also
     --------
     MFCCTransformer : The baseline.
+    CNNTransformer : The same networks, trained on labels.
 
     Notes
     -----
@@ -155,6 +158,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
         self,
         design="vgg",
         *,
+        frontend=None,
         n_filters=None,
         kernel=(7, 86),
         temporal_kernels=PAPER_TEMPORAL_KERNELS,
@@ -183,6 +187,7 @@ class RandomCNNTransformer(BaseAudioTransformer):
         on_error="raise",
     ):
         self.design = design
+        self.frontend = frontend
         self.n_filters = n_filters
         self.kernel = kernel
         self.temporal_kernels = temporal_kernels
@@ -286,54 +291,6 @@ class RandomCNNTransformer(BaseAudioTransformer):
             {**wave, **paper, "design": "frame_level", "reference": True, "short": "zero"},
             {**wave, **paper, "design": "frame_level_many", "reference": True},
             {**wave, "design": "frame_level_many", "pooling": "mean_max", "layers": [1, -1]},
+            {**wave, "design": "frame_level", "frontend": "sinc"},
+            {**single, "frontend": "sinc"},
         ]
-
-    def _validate_parameters(self):
-        check_mel_parameters(self)
-        check_design_parameters(self, self.n_mels)
-        check_choice("normalize", self.normalize, (None, "clip", "dataset"))
-        check_choice("short", self.short, ("repeat", "zero"))
-        check_choice("precision", self.precision, ("float32", "bfloat16"))
-        shortest = design_of(self).min_steps(self)
-        check_number("fixed_length", self.fixed_length, shortest, none=True)
-
-    @property
-    def learns_from_clips(self):
-        """Whether the features depend on the clips seen in `fit`."""
-        return self.normalize == "dataset"
-
-    def _learn(self, clips, run):
-        for name in ("input_mean_", "input_scale_"):
-            vars(self).pop(name, None)  # of an earlier fit
-        if self.learns_from_clips:
-            forward = ForwardPass(
-                frontends.Chain(self._input()), self._network(None), None, self.sample_rate
-            )
-            self.input_mean_, self.input_scale_ = moments(forward, clips, run)
-
-    def _learnt_arrays(self):
-        n_channels = 1 if design_of(self).reads_wave else self.n_mels
-        names = ("input_mean_", "input_scale_") if self.learns_from_clips else ()
-        return dict.fromkeys(names, ("float32", (n_channels,)))
-
-    def _input(self):
-        return frontends.Wave() if design_of(self).reads_wave else log_mel(self, pad="reflect")
-
-    def _frontend(self, network):
-        stages = [self._input()]
-        if self.normalize == "clip":
-            stages.append(frontends.Standardize())
-        elif self.normalize == "dataset":
-            stages.append(frontends.Standardize(self.input_mean_, self.input_scale_))
-        fit = frontends.FitLength(network.min_steps, self.fixed_length, self.short)
-        return frontends.Chain(*stages, fit)
-
-    def _network(self, generator):
-        network = new_network(self, self.n_mels)
-        if generator is not None:
-            initialise(network, generator)
-        return network
-
-    def _min_samples(self, network):
-        steps = network.min_steps
-        return steps if design_of(self).reads_wave else (steps - 1) * self.hop_length

@@ -15,6 +15,7 @@ __all__ = [
     "max_pool",
     "new_conv",
     "pooled_lengths",
+    "time_conv",
 ]
 
 # Numbers of a map of images that are worked out at a time. On a processor 16 MB: larger arrays come
@@ -62,19 +63,38 @@ class TimeConv(nn.Conv1d):
         self.weight = nn.Parameter(torch.empty(n_out, kernel, n_in).transpose(1, 2))
 
     def forward(self, x):
-        (kernel,), (stride,), (padding,) = self.kernel_size, self.stride, self.padding
-        as_product = stride in (1, kernel) or torch.is_grad_enabled()
-        if self.in_channels == 1 and as_product:
-            windows = F.pad(x, (padding, padding))[:, 0].unfold(1, kernel, stride)
-            # rows of taps: then the gradient of the kernels, too, is a product of the fast kind
-            weight = self.weight[:, 0].t().contiguous().t()
-            return F.linear(windows, weight, self.bias).transpose(1, 2)
-        weight = self.weight
-        if stride > 1:
-            x, weight = _strides_as_channels(x, weight, stride, padding)
-            padding = 0
-        x, weight = channels_last(x), channels_last(weight)
-        return _conv2d(x, weight, self.bias, (0, padding)).squeeze(2)
+        return time_conv(x, self.weight, self.bias, self.stride[0], self.padding[0])
+
+
+def time_conv(x, weight, bias=None, stride=1, padding=0):
+    """1-D convolution, in whichever way is fast, and rounds alike for one clip and for many.
+
+    Parameters
+    ----------
+    x : Tensor of shape (B, C, T)
+        Maps.
+    weight : Tensor of shape (n_filters, C, kernel)
+        Kernels.
+    bias : Tensor of shape (n_filters,), default=None
+        What is added.
+    stride, padding : int
+        Step, and zeros on either side.
+
+    Returns
+    -------
+    x : Tensor of shape (B, n_filters, T')
+        T' = (T + 2 padding - kernel) // stride + 1.
+    """
+    kernel = weight.shape[2]
+    as_product = stride in (1, kernel) or torch.is_grad_enabled()
+    if weight.shape[1] == 1 and as_product:
+        windows = F.pad(x, (padding, padding))[:, 0].unfold(1, kernel, stride)
+        # rows of taps: then the gradient of the kernels, too, is a product of the fast kind
+        return F.linear(windows, weight[:, 0].t().contiguous().t(), bias).transpose(1, 2)
+    if stride > 1:
+        x, weight = _strides_as_channels(x, weight, stride, padding)
+        padding = 0
+    return _conv2d(channels_last(x), channels_last(weight), bias, (0, padding)).squeeze(2)
 
 
 def _strides_as_channels(x, weight, stride, padding):

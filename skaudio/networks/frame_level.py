@@ -3,6 +3,8 @@
 Pons & Serra (arXiv:1805.00237): one filter length, or five side by side.
 """
 
+import math
+
 import torch
 from torch import nn
 
@@ -10,6 +12,8 @@ from .._tensors import mask
 from ._network import Network
 from .convolutions import join_channels, max_pool, new_conv, pooled_lengths
 from .layers import Map, numbered, rectified
+from .sinc import odd
+from .sinc_front import UnitSincConv
 
 __all__ = ["FrameLevel", "shortest_input"]
 
@@ -36,14 +40,25 @@ class FrameLevel(Network):
     reference : bool
         Collapse each back-end map as the published code does: its mean over channels in
         channel 0, zeros elsewhere.
+    sinc_rate : int, default=None
+        Sample rate, Hz, for a front-end of band-pass filters with learnable edges, of an odd
+        number of taps: one more where ``kernels`` has an even number. None: free filters.
     """
 
     handles_lengths = True
 
-    def __init__(self, n_filters, kernels, keep, reference=False):
+    def __init__(self, n_filters, kernels, keep, reference=False, sinc_rate=None):
         super().__init__()
         self.keep, self.reference, self.same = keep, reference, _is_same(kernels)
-        self.front = nn.ModuleList(new_conv(1, n_filters, k, stride=STRIDE) for k in kernels)
+        if sinc_rate is None:
+            front = (new_conv(1, n_filters, k, stride=STRIDE) for k in kernels)
+        else:
+            kernels = [odd(k) for k in kernels]
+            norm = math.sqrt(2)  # of the rectified output, as for free filters at first
+            front = (
+                UnitSincConv(n_filters, k, sinc_rate, stride=STRIDE, norm=norm) for k in kernels
+            )
+        self.front, self.kernels = nn.ModuleList(front), kernels
         self.back = nn.ModuleList(
             new_conv(n_in, n_filters, 7, padding=padding)
             for n_in, padding in ((len(kernels) * n_filters, 0), (n_filters, 3), (n_filters, 3))
@@ -69,7 +84,7 @@ class FrameLevel(Network):
         if self.same:
             front = -(-lengths // STRIDE)
         else:
-            front = (lengths - self.front[0].kernel_size[0]) // STRIDE + 1
+            front = (lengths - self.kernels[0]) // STRIDE + 1
         first = front - 6
         every = [*[front] * len(self.front), first, first, pooled_lengths(first, 2)]
         return [every[layer] for layer in self.keep]
@@ -90,12 +105,13 @@ class FrameLevel(Network):
         """
         if not self.same:
             return 0
-        kernel = self.front[0].kernel_size[0]
+        kernel = self.kernels[0]
         total = kernel - STRIDE + -n_steps % STRIDE
         return (kernel - 1) // 2 - total // 2
 
     def forward(self, x, lengths):
-        front = [self._front(conv, x, lengths) for conv in self.front]
+        convs = zip(self.front, self.kernels, strict=True)
+        front = [self._front(conv, kernel, x, lengths) for conv, kernel in convs]
         lengths = front[0][1]
         one, two, three = self.back
         x = one(join_channels([x for x, _ in front]))
@@ -111,8 +127,7 @@ class FrameLevel(Network):
         every = [*front, *back]
         return [every[layer] for layer in self.keep]
 
-    def _front(self, conv, x, lengths):
-        kernel = conv.kernel_size[0]
+    def _front(self, conv, kernel, x, lengths):
         if self.same:
             out = -(-lengths // STRIDE)
             total = ((out - 1) * STRIDE + kernel - lengths).clamp(min=0)

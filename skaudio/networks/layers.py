@@ -9,6 +9,7 @@ from torch import nn
 
 from .._tensors import mask, within
 from .convolutions import channels_last
+from .sinc import SincConv
 
 __all__ = [
     "ACTIVATIONS",
@@ -140,11 +141,13 @@ def initialise(network, generator):
     Parameters
     ----------
     network : Module
-        Its kernels are filled in the order of their registration.
+        Its kernels are filled in the order of their registration; the edges of band-pass filters
+        stay where these start.
     generator : torch.Generator
         Source of all randomness, on the CPU.
     """
-    parameters = list(network.parameters())
+    filled = [module for module in network.modules() if not isinstance(module, SincConv)]
+    parameters = [parameter for module in filled for parameter in module.parameters(recurse=False)]
     shapes = tuple(tuple(parameter.shape) for parameter in parameters)
     # a search initialises the same small network for every setting and fold
     small = sum(parameter.numel() for parameter in parameters) <= _SMALL

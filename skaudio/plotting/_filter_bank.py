@@ -102,7 +102,8 @@ class FilterBankDisplay:
         """
         from sklearn.utils.validation import check_is_fitted
 
-        from ..extractors import MFCCTransformer, RandomCNNTransformer
+        from ..extractors import MFCCTransformer
+        from ..extractors._designs import DesignMixin
         from ..networks.designs import DESIGNS
 
         check_choice("kind", kind, (None, "time", "frequency"))
@@ -111,11 +112,11 @@ class FilterBankDisplay:
             check_is_fitted(extractor)
             bands, initial = extractor.bands_[:n_filters], extractor.initial_bands_[:n_filters]
             return cls.from_bands(bands, initial=initial, rate=extractor.sample_rate)
-        if not isinstance(extractor, MFCCTransformer | RandomCNNTransformer):
+        if not isinstance(extractor, MFCCTransformer | DesignMixin):
             raise TypeError(
                 f"{type(extractor).__name__} has no filter bank to show; "
-                "pass a RandomCNNTransformer or an MFCCTransformer, or fit an extractor that "
-                "learns bands_"
+                "pass a RandomCNNTransformer, a CNNTransformer or an MFCCTransformer, or fit an "
+                "extractor that learns bands_"
             )
         check_is_fitted(extractor)
         rate = float(extractor.sample_rate)
@@ -322,6 +323,10 @@ class FilterBankDisplay:
 
 def _learns_bands(extractor):
     """Whether an extractor has ``bands_``: its class as a property, or it itself once fitted."""
+    from ..extractors._designs import DesignMixin
+
+    if isinstance(extractor, DesignMixin):
+        return extractor.frontend == "sinc"
     return hasattr(type(extractor), "bands_") or "bands_" in vars(extractor)
 
 

@@ -8,7 +8,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import nn
 
+from .. import augment
 from .._engine import weights
+from ..networks.sinc import SincConv
 from ..pooling import part_names, pool, resolve
 from ._columns import one_per_clip
 from ._estimator import TrainingMixin
@@ -16,15 +18,36 @@ from ._task import Outcome, Task
 
 __all__ = ["Classification", "ClassificationMixin"]
 
+_HZ = 1000.0  # by which edges of filters in Hz learn faster than weights
+
 
 class _Standardise(nn.BatchNorm1d):
     """Features standardised over the batch; one crop alone by what earlier batches had."""
 
+    def __init__(self, width):
+        super().__init__(width, affine=False)
+
     def forward(self, x):
         if len(x) > 1 or not self.training:
             return super().forward(x)
-        statistics = self.running_mean, self.running_var
-        return F.batch_norm(x, *statistics, self.weight, self.bias, False, 0.0, self.eps)
+        return F.batch_norm(x, self.running_mean, self.running_var, eps=self.eps)
+
+
+class _Classifier(nn.Module):
+    """Linear layer that begins with nothing learnt, and learns alike whatever its width is.
+
+    Each step of Adam changes every weight by about the learning rate, and so a sum of D
+    standardised features by D times that: thousands of features would overshoot. Divided by
+    sqrt(D) they have length 1, and the sum changes by the learning rate times sqrt(D).
+    """
+
+    def __init__(self, width, n_classes):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_classes, width))
+        self.bias = nn.Parameter(torch.zeros(n_classes))
+
+    def forward(self, x):
+        return F.linear(x * x.shape[1] ** -0.5, self.weight, self.bias)
 
 
 class Classification(Task):
@@ -47,22 +70,61 @@ class Classification(Task):
         then a linear layer.
     y : ndarray of int, default=None
         The class of each clip; who only knows how frequent each is has learnt nothing.
+    spec_augment : float, default=0.0
+        Widest mask, as a share of the steps and of the channels that the network reads, of the
+        two in time and two in frequency that `skaudio.augment.spec_augment` lays over each crop.
+        0: none.
+    mixup : float, default=0.0
+        What crops are mixed by, alpha of `skaudio.augment.mixup`; where they are, ``accuracy``
+        in training counts the share of each class. 0: they are not.
     """
 
     divisible = False  # the standardisation compares the crops of a batch
+    joins_clips = False  # a clip that is to be told by itself is heard by itself
 
-    def __init__(self, network, n_classes, frontend=None, *, pooling="mean", head=None, y=None):
+    def __init__(
+        self,
+        network,
+        n_classes,
+        frontend=None,
+        *,
+        pooling="mean",
+        head=None,
+        y=None,
+        spec_augment=0.0,
+        mixup=0.0,
+    ):
         super().__init__(network, frontend)
-        self.names = resolve(pooling)
-        self.head = nn.Sequential(_Standardise(self.width), nn.Linear(self.width, n_classes))
+        self.names, self.spec_augment, self.mixup = resolve(pooling), spec_augment, mixup
+        self.head = nn.Sequential(_Standardise(self.width), _Classifier(self.width, n_classes))
         if head is not None:
-            self.head, self.divisible = head, True
+            self.head, self.divisible = head, not mixup
         if y is not None:
             shares = np.bincount(y, minlength=n_classes) / len(y)
             self.chance = float(-(shares * np.log(np.maximum(shares, 1e-300))).sum())
 
+    def optimizers(self, learning_rate):
+        """One Adam, in which edges of band-pass filters learn faster: in Hz they have far to go.
+
+        Parameters
+        ----------
+        learning_rate : float
+            Of the other weights.
+
+        Returns
+        -------
+        optimizers : list of torch.optim.Optimizer
+            The one.
+        """
+        edges = [p for m in self.modules() if isinstance(m, SincConv) for p in m.parameters()]
+        own = {id(p) for p in edges}
+        groups = [{"params": [p for p in self.parameters() if id(p) not in own]}]
+        if edges:
+            groups.append({"params": edges, "lr": _HZ * learning_rate})
+        return [torch.optim.Adam(groups, lr=learning_rate, fused=True)]
+
     @property
-    def width(self):
+    def width(self):  # numpydoc ignore=RT01
         """Features of a vector."""
         return len(part_names(self.names)) * sum(len(m.channels) for m in self.network.maps)
 
@@ -79,14 +141,32 @@ class Classification(Task):
         logits : Tensor of shape (B, n_classes)
             Their softmax is the probability of each class.
         """
-        vectors = [pool(*layer, self.names) for layer in self.frames(wave)]
+        return self._logits(*self.frontend(wave, _whole(wave)))
+
+    def _logits(self, x, lengths):
+        vectors = [pool(*layer, self.names) for layer in self.network(x, lengths)]
         return self.head(torch.cat(vectors, dim=1))
 
     def forward(self, batch):
-        logits = self.logits(batch.wave)
-        loss = F.cross_entropy(logits.float(), batch.target, reduction="sum")
-        n_correct = (logits.argmax(1) == batch.target).sum()
-        return Outcome(loss, len(logits), {"accuracy": n_correct})
+        x, lengths = self.frontend(batch.wave, _whole(batch.wave))
+        targets = [(1.0, batch.target)]
+        if self.training and self.mixup:
+            x, partner, share = augment.mixup(x, self.generator, alpha=self.mixup)
+            targets = [(share, batch.target), (1 - share, batch.target[partner])]
+        if self.training and self.spec_augment:
+            widths = {"time_width": self.spec_augment, "freq_width": self.spec_augment}
+            x = augment.spec_augment(x, lengths, self.generator, **widths)
+        logits = self._logits(x, lengths).float()
+        guesses, losses, hits = logits.argmax(1), 0.0, 0.0
+        for share, target in targets:
+            losses = losses + share * F.cross_entropy(logits, target, reduction="none")
+            hits = hits + share * (guesses == target)
+        return Outcome(losses.sum(), len(logits), {"accuracy": hits.sum().detach()})
+
+
+def _whole(wave):
+    """Lengths of crops (B, T), all the same."""
+    return torch.full((len(wave),), wave.shape[1])
 
 
 def _has_classes(estimator):
@@ -106,6 +186,7 @@ class ClassificationMixin(TrainingMixin):
     A subclass's ``_task(network, y)`` gives a `Classification`, for the number of ``classes_``;
     ``y`` is the class of each clip, from 0 on, or None when stored weights follow. Another way
     from clips to probabilities than the head on pooled features goes into ``_log_posteriors``.
+    After a training of no epochs there is neither `predict` nor `predict_proba`.
     """
 
     _after_training = ()  # the head is trained on the features as they are pooled

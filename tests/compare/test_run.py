@@ -36,6 +36,7 @@ from skaudio.compare import (
     inner_folds,
     random_networks,
     standard_extractors,
+    trained_networks,
 )
 from skaudio.compare._features import _seconds
 from tests.compare.spies import LearntLoudness, Loudness, SpyClassifier, UnknownLoudness
@@ -488,6 +489,14 @@ def test_standard_extractors():
         "frame_level_many",
         "frame_level",
     ]
+
+
+def test_trained_networks():
+    random, trained = random_networks(), trained_networks(max_minutes=3, sample_rate=8000)
+    assert [*trained] == [f"trained {name}" for name in random]
+    for (name, twin), untrained in zip(trained.items(), random.values(), strict=True):
+        assert (twin.design, twin.kernel) == (untrained.design, untrained.kernel), name
+        assert (twin.max_minutes, twin.sample_rate) == (3, 8000) and twin.learns_from_clips
 
 
 def test_arrays_of_another_rate_are_other_clips(rng):

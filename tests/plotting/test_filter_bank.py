@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
-from skaudio import MFCCTransformer, RandomCNNTransformer
+from skaudio import CNNTransformer, MFCCTransformer, RandomCNNTransformer
 from skaudio.plotting import FilterBankDisplay
 
 CLIPS = [np.zeros(16000)]
@@ -141,6 +141,21 @@ def test_learnt_bands_before_their_start(extractor, check_texts):
         "learnt",
     ]
     check_texts(display.figure_)
+
+
+def test_trained_network_shows_its_filters_or_its_bands():
+    y = [0, 1] * 4
+    params = {"n_filters": 4, "max_epochs": 1, "batch_seconds": 1.0, "random_state": 0}
+    X = [np.random.default_rng(i).standard_normal(8000) for i in range(8)]
+    cnn = CNNTransformer("frame_level", **params).fit(X, y)
+    (filters,) = FilterBankDisplay.from_estimator(cnn).filters
+    np.testing.assert_array_equal(filters, cnn.weights_["front.0.weight"][:, 0])
+    cnn = CNNTransformer("frame_level", frontend="sinc", **params)
+    with pytest.raises(NotFittedError):
+        FilterBankDisplay.from_estimator(cnn)
+    display = FilterBankDisplay.from_estimator(cnn.fit(X, y))
+    np.testing.assert_array_equal(display.filters[0], cnn.bands_)
+    np.testing.assert_array_equal(display.initial, cnn.initial_bands_)
 
 
 def test_bands_that_are_evenly_spaced_on_the_mel_scale_stand_on_a_line():

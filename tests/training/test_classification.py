@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from sklearn.exceptions import NotFittedError
+from torch import nn
 
 from skaudio.training import Classification, CropBatch, _train
 from tests.training.helpers import Counts, Fails, Stop, equal_weights, noise
@@ -58,20 +58,22 @@ def recomputed(task, wave):
     frames = np.stack([wave[:, i : i + 64] @ kernels.T + bias for i in starts], axis=-1)
     frames = np.abs(frames)
 
-    def standardised(x, name, axes):
+    def standardised(x, axes):
         mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
-        shape = [-1 if i == 1 else 1 for i in range(x.ndim)]
-        scale, shift = (state[f"{name}.{part}"].reshape(shape) for part in ("weight", "bias"))
-        return (x - mean) / np.sqrt(var + 1e-5) * scale + shift
+        return (x - mean) / np.sqrt(var + 1e-5)
 
-    frames = standardised(frames, "network.norm", (0, 2))
-    vectors = standardised(np.hstack([frames.mean(-1), frames.std(-1)]), "head.0", 0)
+    scale, shift = (state[f"network.norm.{part}"][:, None] for part in ("weight", "bias"))
+    frames = standardised(frames, (0, 2)) * scale + shift
+    vectors = standardised(np.hstack([frames.mean(-1), frames.std(-1)]), 0)
+    vectors /= np.sqrt(vectors.shape[1])  # of length 1, whatever the width
     return vectors @ state["head.1.weight"].T + state["head.1.bias"]
 
 
 def test_loss_and_accuracy_are_those_of_the_definition():
     torch.manual_seed(0)
     task = Classification(Convolution(3), 4, pooling="mean_std")
+    assert not any(p.any() for p in task.head.parameters())  # nothing is learnt at first
+    nn.init.normal_(task.head[1].weight)
     rng = np.random.default_rng(0)
     wave, target = rng.standard_normal((6, 300)), rng.integers(0, 4, 6)
     batch = CropBatch(
@@ -111,7 +113,7 @@ def test_a_head_of_ones_own_may_be_cut_in_parts():
 
 def test_what_the_head_learnt_comes_back(tmp_path):
     fitted = tiny().fit(X, Y)
-    assert {"head.0.weight", "head.0.num_batches_tracked", "head.1.weight", "head.1.bias"} <= {
+    assert {"head.0.running_var", "head.0.num_batches_tracked", "head.1.weight", "head.1.bias"} <= {
         *fitted.task_weights_
     }
     wanted = fitted.predict_proba(X)
@@ -184,8 +186,10 @@ def test_a_fit_without_training_knows_no_classes_of_an_earlier_one():
     extractor = tiny().fit(X, Y)
     extractor.set_params(max_epochs=0).fit(X)
     assert "classes_" not in vars(extractor) and "task_weights_" not in vars(extractor)
-    with pytest.raises(NotFittedError, match="knows no classes"):
+    assert not hasattr(extractor, "predict")
+    with pytest.raises(AttributeError, match="predict_proba") as error:
         extractor.predict_proba(X)
+    assert "knows no classes" in str(error.value.__cause__)
     assert extractor.transform(X).shape == (8, 8)
 
 
