@@ -37,8 +37,8 @@ class ChunkClassification(Classification):
     def memory(self, n_crops, n_samples):
         return 8.0 * n_crops * self.network.floats_per_step
 
-    def logits(self, wave):
-        return self.head(self.network.vectors(wave))
+    def _logits(self, x, lengths):
+        return self.head(self.network.vectors(x[:, 0]))
 
     def optimizers(self, learning_rate):
         if not self.paper:

@@ -19,6 +19,7 @@ from skaudio import MFCCTransformer, RandomCNNTransformer, __version__, saving
 from skaudio._engine.saved_folder import save
 from skaudio.elm import ELMClassifier, ELMRegressor
 from skaudio.saving import load
+from skaudio.utils._checking import fit
 from skaudio.utils.estimator_checks import check_instances
 from tests.saving.helpers import SAMPLES, SMALL, assert_same_value, load_skops
 
@@ -52,7 +53,7 @@ def write_samples(folder):
 
 @pytest.mark.parametrize("instance", INSTANCES, ids=lambda instance: type(instance).__name__)
 def test_extractors_come_back_the_same_to_the_bit(tmp_path, clips, instance):
-    extractor = clone(instance).fit(clips)
+    extractor = fit(clone(instance), clips)
     save(extractor, tmp_path / "saved")
     back = load(tmp_path / "saved")
     assert_same_value(vars(back), vars(extractor))
