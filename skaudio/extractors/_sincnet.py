@@ -36,7 +36,8 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
     norm : {"chunk", "channel"}, default=None
         Norm of the maps. "chunk", as published: each channel over time, with a scale and a shift
         for each of its frames. "channel": all channels together, with a scale and a shift for
-        each channel. None: "channel" for "tiny", "chunk" for the others.
+        each channel, and the dense layers get mean and deviation of each channel: no weight is
+        tied to a length or place. None: "channel" for "tiny", "chunk" for the others.
     chunk_seconds : float, default=None
         Length of a chunk. None: that of ``size``, 0.2 or 0.375.
     hop_seconds : float, default=0.01

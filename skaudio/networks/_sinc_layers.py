@@ -92,6 +92,16 @@ class WaveConv(Uninitialised, nn.Conv1d):
         return self.weight[:, 0]
 
 
+class _BatchNorm(nn.BatchNorm1d):
+    """Batch norm; a chunk alone is normalised by what earlier batches had."""
+
+    def forward(self, x):
+        if len(x) > 1 or not self.training:
+            return super().forward(x)
+        statistics = self.running_mean, self.running_var
+        return F.batch_norm(x, *statistics, self.weight, self.bias, False, 0.0, self.eps)
+
+
 def new_batch_norm(n):
     """Batch norm as published.
 
@@ -103,9 +113,10 @@ def new_batch_norm(n):
     Returns
     -------
     norm : BatchNorm1d
-        It remembers the statistics of about twenty batches.
+        It remembers the statistics of about twenty batches, by which it normalises a chunk that is
+        alone in its batch.
     """
-    return nn.BatchNorm1d(n, momentum=0.05)
+    return _BatchNorm(n, momentum=0.05)
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ head makes log-probabilities of classes from it.
 """
 
 import itertools
+import math
 
 import torch
 import torch.nn.functional as F
@@ -75,8 +76,8 @@ class SincNet(Network):
 
     Each chunk is normalised, then for each convolution: the convolution itself, after the first
     one the absolute value, the maximum over windows side by side, a norm, the activation.
-    All of that, flattened, is normalised and goes through the dense layers, each with a norm and
-    an activation. Chunks beyond the lengths are not looked at.
+    All of that, flattened or summed up over time, is normalised and goes through the dense layers,
+    each with a norm and an activation. Chunks beyond the lengths are not looked at.
 
     Parameters
     ----------
@@ -97,7 +98,8 @@ class SincNet(Network):
     norm : {"chunk", "channel"}, default="chunk"
         Norm of each map. "chunk", as published: each channel over time, with a scale and shift for
         each of its frames; what remains of a channel is its course, not its loudness. "channel":
-        all channels together, with a scale and shift for each channel.
+        all channels together, with a scale and shift for each channel; mean and deviation of each
+        channel over time go to the dense layers, so that no weight is tied to a length or place.
     dense_norm : {"batch", "layer"}, default="batch"
         Norm of the dense layers: over the chunks of a batch, as published, or of each alone.
     conv_activation : {"leaky_relu", "relu", "linear"}, default="leaky_relu"
@@ -155,7 +157,8 @@ class SincNet(Network):
             Norm(width, 1, n_axes=2) if free else Norm(width, n)
             for width, n in zip(filters, steps, strict=True)
         )
-        widths = (filters[-1] * steps[-1], *dense)
+        self.over_time = free
+        widths = (filters[-1] * (2 if free else steps[-1]), *dense)
         self.flat_norm = Norm(widths[0])
         self.dense = nn.ModuleList(Linear(*pair) for pair in itertools.pairwise(widths))
         dense_norms = [new_batch_norm, Norm] if dense_norm == "batch" else [Norm, new_batch_norm]
@@ -167,7 +170,8 @@ class SincNet(Network):
             self.unused.requires_grad_(False)
         self.maps = [Map("chunk", numbered(dense[-1]))]
         first_map = filters[0] * ((chunk - odd(kernels[0])) // stride + 1)
-        self.floats_per_step = float(chunk + 2 * first_map + widths[0] + sum(dense))
+        flat = filters[-1] * steps[-1]
+        self.floats_per_step = float(chunk + 2 * first_map + flat + sum(dense))
 
     def initialise(self, generator):
         """Fill the network as published; see `initialise`.
@@ -211,7 +215,7 @@ class SincNet(Network):
         return F.normalize(vectors.float(), eps=torch.finfo(torch.float32).tiny)
 
     def _flat_maps(self, chunks, filters):
-        """Maps of the last convolution, flattened: (M, C T)."""
+        """Maps of the last convolution: flattened (M, C T), or summed up over time (M, 2 C)."""
         x = self.input_norm(chunks)[:, None]
         x = peaks(x, filters, self.filter_stride, self.pools[0])
         x = self.conv_activation(self.conv_norms[0](x))
@@ -221,7 +225,12 @@ class SincNet(Network):
             # as an image of height 1, which keeps the layout of the convolution
             x = F.max_pool2d(conv(x).unsqueeze(2), (1, pool)).squeeze(2)
             x = self.conv_activation(norm(x))
-        return x.flatten(1)
+        if not self.over_time:
+            return x.flatten(1)
+        mean = x.mean(2)
+        # of a constant this norm, unlike the root of a variance, has a gradient: zero
+        deviation = torch.linalg.vector_norm(x - mean[..., None], dim=2) / math.sqrt(x.shape[2])
+        return torch.cat([mean, deviation], dim=1)
 
     def forward(self, x, lengths):
         chosen = self._chosen(x, lengths)

@@ -71,7 +71,8 @@ def by_hand(network, chunks, arguments):
         axes = (1, 2) if arguments.get("norm") == "channel" else 2
         x = standardised(x, w[f"conv_norms.{i}.weight"], w[f"conv_norms.{i}.bias"], axes)
         x = activated(x, arguments.get("conv_activation", "leaky_relu"))
-    x = x.reshape(len(x), -1)
+    free = arguments.get("norm") == "channel"
+    x = np.hstack([x.mean(2), x.std(2)]) if free else x.reshape(len(x), -1)
     x = standardised(x, w["flat_norm.weight"], w["flat_norm.bias"])
     names = arguments.get("dense_activations") or ("leaky_relu",) * len(arguments["dense"])
     for i, name in enumerate(names):
