@@ -89,7 +89,7 @@ def labelled():
 def extractor(request):
     """One instance of each class, with a fixed draw."""
     extractor = clone(request.param)
-    if hasattr(extractor, "random_state"):
+    if "random_state" in extractor.get_params(deep=False):
         extractor.set_params(random_state=0)
     return extractor
 

@@ -10,11 +10,6 @@ from .classification import Classification
 
 __all__ = ["ChunkClassification"]
 
-# The edges of filters are numbers of Hz, up to thousands, the other weights are near 1: steps of
-# one size would leave the edges where they are.
-_EDGES = ("low_hz_", "band_hz_")
-_EDGE_RATE = 3000.0  # Hz
-
 
 class ChunkClassification(Classification):
     """Cross-entropy of classes for crops that are chunks, each on its own.
@@ -28,8 +23,7 @@ class ChunkClassification(Classification):
     y : ndarray of int, default=None
         As for `Classification`.
     paper : bool, default=False
-        Whether the optimizers are those of the published code. If not, the edges of band-pass
-        filters learn at a rate of their own: 3000 Hz times that of the other weights.
+        Whether the optimizers are those of the published code.
     """
 
     divisible = False  # the published norm of dense layers compares the chunks of a batch
@@ -48,23 +42,13 @@ class ChunkClassification(Classification):
 
     def optimizers(self, learning_rate):
         if not self.paper:
-            return [torch.optim.Adam(self._groups(learning_rate), lr=learning_rate, fused=True)]
+            return super().optimizers(learning_rate)
         convolutions, dense = [], []
         for name, parameter in self.network.named_parameters():
             (dense if name.startswith(("flat_norm", "dense")) else convolutions).append(parameter)
         parts = convolutions, dense, self.head.parameters()
         options = {"lr": learning_rate, "alpha": 0.95, "eps": 1e-8}
         return [torch.optim.RMSprop(part, **options) for part in parts]
-
-    def _groups(self, learning_rate):
-        """Weights that learn at one rate, and edges of filters, if there are any, at another."""
-        edges, others = [], []
-        for name, parameter in self.named_parameters():
-            (edges if name.endswith(_EDGES) else others).append(parameter)
-        groups = [{"params": others}]
-        if edges:
-            groups.append({"params": edges, "lr": _EDGE_RATE * learning_rate})
-        return groups
 
     def schedule(self, progress):
         return 1.0 if self.paper else super().schedule(progress)

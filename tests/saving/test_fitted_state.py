@@ -53,7 +53,8 @@ class Naming(ClassificationMixin, Counting):
     max_epochs = 1
 
     def _task(self, network, y):
-        return Classification(network, len(self.classes_), self._frontend(network), y=y)
+        front = self._frontend(network)
+        return Classification(network, len(self.classes_), front, pooling=self.pooling, y=y)
 
 
 def in_folder(path, estimator):
