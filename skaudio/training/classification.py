@@ -36,7 +36,7 @@ class _Standardise(nn.BatchNorm1d):
 
 
 class _Classifier(nn.Module):
-    """Linear layer that begins with nothing learnt, and learns alike whatever its width is.
+    """Linear layer that begins with next to nothing, and learns alike whatever its width is.
 
     Each step of Adam changes every weight by about the learning rate, and so a sum of D
     standardised features by D times that: thousands of features would overshoot. Divided by
@@ -45,7 +45,8 @@ class _Classifier(nn.Module):
 
     def __init__(self, width, n_classes):
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(n_classes, width))
+        # not zero: that would hide the network from the first gradient
+        self.weight = nn.Parameter(0.01 * torch.randn(n_classes, width))
         self.bias = nn.Parameter(torch.zeros(n_classes))
 
     def forward(self, x):

@@ -84,11 +84,14 @@ def test_validation_hears_the_crops_as_they_are():
     assert torch.equal(task.generator.get_state(), state)
 
 
-def test_nothing_is_learnt_at_first():
+def test_next_to_nothing_is_known_at_first_and_the_network_learns_from_it():
     task = Classification(sample_level.SampleLevel(4, [0]), N_CLASSES, y=np.array([0, 1, 2]))
     for parameter in task.network.parameters():
         nn.init.ones_(parameter)
-    assert task(new_batch()).loss.item() / 6 == pytest.approx(np.log(3))
+    loss = task(new_batch()).loss
+    assert loss.item() / 6 == pytest.approx(np.log(3), rel=0.02)
+    loss.backward()
+    assert all(p.grad.any() for p in task.network.parameters())
     assert task.chance == pytest.approx(np.log(3))
 
 
