@@ -228,10 +228,12 @@ class TrainingMixin:
             check_weights("task_weights_", self.task_weights_, _tensors_beside(task))
 
     def _start(self, network, begins_with, seed):
-        """What a training sets out from, as text."""
+        """What a training sets out from, as text, for the name of its checkpoint."""
+        if self.checkpoint is None:
+            return None
         chosen = {*self._after_training, *_NO_PART}
         params = self.get_params(deep=False).items()
-        start = [type(self).__name__, *((n, content(v)) for n, v in params if n not in chosen)]
+        start = [content(type(self)), *((n, content(v)) for n, v in params if n not in chosen)]
         if begins_with is not None:
             start += [weights.digest(part) for part in begins_with]
         elif self.random_state is not None:

@@ -106,8 +106,9 @@ def train(task, data, recipe, seed, start, *, failures=None, judge=True):
         How to train.
     seed : int
         Of the crops, and of what the task draws.
-    start : str
-        What tells this training from others on the same clips by the same recipe.
+    start : str or None
+        What tells this training from others on the same clips by the same recipe; not needed
+        without a checkpoint.
     failures : list or None
         Takes the errors of unusable clips. None: the first is raised.
     judge : bool

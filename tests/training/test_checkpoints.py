@@ -1,5 +1,7 @@
 """States of trainings: what goes on from them, what does not, and what is in them."""
 
+import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from skorch.callbacks import Callback
 import skaudio
 from skaudio.training import _checkpoints
 from tests.extractors.test_wav2vec import write as write_checkpoint
-from tests.training.helpers import CLIPS, Counts, Fails, Stop, equal_weights, losses, small
+from tests.training.helpers import CLIPS, SMALL, Counts, Fails, Stop, equal_weights, losses, small
 
 pytestmark = pytest.mark.filterwarnings("ignore:nothing was learnt")
 
@@ -146,3 +148,27 @@ def test_another_pretrained_file_at_the_same_path_is_another_training(tmp_path):
     weights[name] = weights[name] + 0.1
     torch.save(content, path)
     assert updates() and not updates()
+
+
+THEIRS = """
+from skaudio import Wav2VecTransformer
+
+class Theirs(Wav2VecTransformer):
+    def _task(self, network, y):
+        task = super()._task(network, y)
+        task.max_grad_norm = {}
+        return task
+"""
+
+
+def test_an_edited_class_has_its_own_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    for norm in (5.0, 1.0, 1.0):
+        (tmp_path / "theirs.py").write_text(THEIRS.format(norm))
+        sys.modules.pop("theirs", None)
+        importlib.invalidate_caches()
+        kind = importlib.import_module("theirs").Theirs
+        kind(**SMALL, max_epochs=1, checkpoint=tmp_path / "states").fit(CLIPS)
+        sys.modules.pop("theirs")
+    assert len([*(tmp_path / "states").iterdir()]) == 2
