@@ -97,14 +97,14 @@ class CNNTransformer(DesignMixin, ClassificationMixin, BaseAudioTransformer):
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last `fit`.
     random_state : int, RandomState or None, default=None
-        Determines weights, crops and distortions. None draws fresh ones in every `fit`.
+        Determines weights, crops and distortions. None takes fresh ones in every `fit`.
     batch_size : float, default=None
         Seconds of audio per batch in `transform`; longer clips go in exact tiles. None: what
         memory allows.
     device : str, default="auto"
         "auto" (a GPU if there is one), "cpu", "cuda" or another torch device.
     memory : str, path-like or joblib.Memory, default=None
-        Where features (not frames) are kept, so that no clip is computed twice: `FeatureCache`.
+        Where features (not frames) are cached, so that no clip is computed twice: `FeatureCache`.
     n_jobs : int, default=None
         Processes for `transform`, through joblib; None follows `joblib.parallel_config`.
     verbose : int, default=0

@@ -82,9 +82,9 @@ def layer_indices(extractor):
     n_maps = design_of(extractor).n_maps
     if extractor.layers is None:
         return [*range(n_maps)]
-    keep = [extractor.layers] if isinstance(extractor.layers, int) else extractor.layers
+    chosen = [extractor.layers] if isinstance(extractor.layers, int) else extractor.layers
     try:
-        indices = [range(n_maps)[i] for i in keep]
+        indices = [range(n_maps)[i] for i in chosen]
     except (TypeError, IndexError):
         indices = []
     if not indices or len({*indices}) < len(indices):

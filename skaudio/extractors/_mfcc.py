@@ -53,7 +53,7 @@ class MFCCTransformer(BaseAudioTransformer):
     device : str, default="auto"
         "auto" (a GPU if there is one), "cpu", "cuda" or another torch device.
     memory : str, path-like or joblib.Memory, default=None
-        Where features (not frames) are kept, so that no clip is computed twice: `FeatureCache`.
+        Where features (not frames) are cached, so that no clip is computed twice: `FeatureCache`.
     n_jobs : int, default=None
         Processes for `transform`, through joblib; None follows `joblib.parallel_config`.
     verbose : int, default=0

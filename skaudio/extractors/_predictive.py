@@ -83,14 +83,14 @@ class PredictiveMixin(TrainingMixin):
         start = 0.0 if network.quantizer is None else _QUANTIZER_START
         return Prediction(network, self.n_negatives, self.objective, start)
 
-    def _new_network(self, generator, keep):
+    def _new_network(self, generator, layers):
         """The network that returns some layers, initialised if there is a generator."""
         arguments = dict(self.architecture_)
         quantizer = arguments.pop("quantizer", None)
         if quantizer is not None:
             width = arguments["encoder_layers"][-1][0]
             arguments["quantizer"] = vq.new_quantizer(dim=width, **quantizer)
-        network = wav2vec.Wav2Vec(**arguments, keep=keep)
+        network = wav2vec.Wav2Vec(**arguments, layers=layers)
         if generator is not None:
             network.initialise(generator)
         return network

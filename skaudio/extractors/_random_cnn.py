@@ -11,10 +11,10 @@ __all__ = ["RandomCNNTransformer"]
 
 
 class RandomCNNTransformer(DesignMixin, BaseAudioTransformer):
-    """Features of a convolutional network whose weights are drawn once and never trained.
+    """Features of a convolutional network with random weights that are never trained.
 
     Convolution and pooling select frequencies and ignore shifts even with random filters, so a
-    random network hears a lot [1]_. `fit` draws the weights; each clip is run through the
+    random network hears a lot [1]_. `fit` initialises it; each clip is run through the
     network, and its layers' maps are pooled over time into one vector.
 
     The defaults were chosen by measurement on speech, music and environmental sound
@@ -94,13 +94,13 @@ class RandomCNNTransformer(DesignMixin, BaseAudioTransformer):
         Of the network's arithmetic. "bfloat16" is about twice as fast on processors and GPUs that
         have it; features change by less than a hundredth of the largest.
     random_state : int, RandomState or None, default=None
-        Determines the weights. None draws fresh ones in every `fit`.
+        Determines the weights. None takes fresh ones in every `fit`.
     batch_size : float, default=None
         Seconds of audio per batch; longer clips go in exact tiles. None: what memory allows.
     device : str, default="auto"
         "auto" (a GPU if there is one), "cpu", "cuda" or another torch device.
     memory : str, path-like or joblib.Memory, default=None
-        Where features (not frames) are kept, so that no clip is computed twice: `FeatureCache`.
+        Where features (not frames) are cached, so that no clip is computed twice: `FeatureCache`.
     n_jobs : int, default=None
         Processes for `transform`, through joblib; None follows `joblib.parallel_config`.
     verbose : int, default=0

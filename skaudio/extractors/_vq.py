@@ -98,14 +98,14 @@ class VQTransformer(PredictiveMixin, BaseAudioTransformer):
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last `fit`.
     random_state : int, RandomState or None, default=None
-        Determines weights, crops, negatives and noise. None draws fresh ones in every `fit`.
+        Determines weights, crops, negatives and noise. None takes fresh ones in every `fit`.
     batch_size : float, default=None
         Seconds of audio per batch in `transform`. None: chosen to hold memory under 1 GB.
     device : str, default="auto"
         "auto" (a GPU if there is one), "cpu", "cuda" or another torch device.
     memory : str, path-like or joblib.Memory, default=None
-        Where features are kept, so that no clip is computed twice: `FeatureCache`. Codes, counts
-        and sparse matrices are not kept.
+        Where features are cached, so that no clip is computed twice: `FeatureCache`. Codes, counts
+        and sparse matrices are not cached.
     n_jobs : int, default=None
         Processes for `transform`, through joblib; None follows `joblib.parallel_config`.
     verbose : int, default=0

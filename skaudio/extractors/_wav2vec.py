@@ -74,13 +74,13 @@ class Wav2VecTransformer(PredictiveMixin, BaseAudioTransformer):
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last `fit`.
     random_state : int, RandomState or None, default=None
-        Determines weights, crops and negatives. None draws fresh ones in every `fit`.
+        Determines weights, crops and negatives. None takes fresh ones in every `fit`.
     batch_size : float, default=None
         Seconds of audio per batch in `transform`. None: chosen to hold memory under 1 GB.
     device : str, default="auto"
         "auto" (a GPU if there is one), "cpu", "cuda" or another torch device.
     memory : str, path-like or joblib.Memory, default=None
-        Where features (not frames) are kept, so that no clip is computed twice: `FeatureCache`.
+        Where features (not frames) are cached, so that no clip is computed twice: `FeatureCache`.
     n_jobs : int, default=None
         Processes for `transform`, through joblib; None follows `joblib.parallel_config`.
     verbose : int, default=0
@@ -225,5 +225,5 @@ class Wav2VecTransformer(PredictiveMixin, BaseAudioTransformer):
             raise ValueError(f"{path} holds a network that quantizes; pass it to VQTransformer")
 
     def _network(self, generator):
-        keep = FEATURES[self.features] if self.layer is None else (self.layer,)
-        return self._new_network(generator, keep)
+        layers = FEATURES[self.features] if self.layer is None else (self.layer,)
+        return self._new_network(generator, layers)

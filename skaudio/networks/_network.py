@@ -43,17 +43,17 @@ class Network(nn.Module):
     handles_lengths: bool = False
     floats_per_step: float = 1.0
 
-    def set_maps(self, maps: Sequence[Map], keep: Sequence[int] | None = None) -> None:
+    def set_maps(self, maps: Sequence[Map], layers: Sequence[int] | None = None) -> None:
         """Set ``maps``, and ``stride`` and ``halo`` by them.
 
         Parameters
         ----------
         maps : sequence of Map
             Every layer that is computed.
-        keep : sequence of int, default=None
+        layers : sequence of int, default=None
             Indices of the layers that are returned. None: all.
         """
-        self.maps = [maps[i] for i in (range(len(maps)) if keep is None else keep)]
+        self.maps = [maps[i] for i in (range(len(maps)) if layers is None else layers)]
         self.stride, self.halo = max(m.stride for m in maps), halo_of(maps)
 
     def forward(

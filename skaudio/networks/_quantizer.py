@@ -203,7 +203,7 @@ def _look_up(table, codes):
 
 
 def _initialise_uniform(parameter, fan_in, generator):
-    """As torch draws by default."""
+    """As torch initialises layers by default."""
     bound = 1 / math.sqrt(fan_in)
     parameter.uniform_(-bound, bound, generator=generator)
 

@@ -8,31 +8,31 @@ from . import frame_level, sample_level, single_layer, timbral_temporal, vgg
 __all__ = ["DESIGNS", "Design"]
 
 
-def _vgg(parameters, n_filters, n_mels, keep):
-    return vgg.VGG(n_filters, n_mels, parameters.pools, keep, parameters.n_bands)
+def _vgg(parameters, n_filters, n_mels, layers):
+    return vgg.VGG(n_filters, n_mels, parameters.pools, layers, parameters.n_bands)
 
 
-def _single(parameters, n_filters, n_mels, keep):
+def _single(parameters, n_filters, n_mels, layers):
     return single_layer.SingleLayer(n_filters, n_mels, tuple(parameters.kernel))
 
 
 def _blocks(*blocks):
-    def new_network(parameters, n_filters, n_mels, keep):
-        chosen = [blocks[i] for i in keep]
+    def new_network(parameters, n_filters, n_mels, layers):
+        chosen = [blocks[i] for i in layers]
         kernels = parameters.temporal_kernels
         return timbral_temporal.TimbralTemporal(n_filters, n_mels, kernels, chosen)
 
     return new_network
 
 
-def _sample_level(parameters, n_filters, n_mels, keep):
-    return sample_level.SampleLevel(n_filters, keep)
+def _sample_level(parameters, n_filters, n_mels, layers):
+    return sample_level.SampleLevel(n_filters, layers)
 
 
 def _frame_level(kernels):
-    def new_network(parameters, n_filters, n_mels, keep):
+    def new_network(parameters, n_filters, n_mels, layers):
         sinc_rate = parameters.sample_rate if parameters.frontend == "sinc" else None
-        return frame_level.FrameLevel(n_filters, kernels, keep, parameters.reference, sinc_rate)
+        return frame_level.FrameLevel(n_filters, kernels, layers, parameters.reference, sinc_rate)
 
     return new_network
 
@@ -52,8 +52,8 @@ class Design(NamedTuple):
     first_layer : tuple of str
         Beginnings of the names of its first kernels: several where they lie side by side.
     new_network : callable
-        ``new_network(parameters, n_filters, n_mels, keep)`` builds the network, uninitialised,
-        that returns the maps of the indices ``keep``. The parameters are an object with the
+        ``new_network(parameters, n_filters, n_mels, layers)`` builds the network, uninitialised,
+        that returns the maps of the indices ``layers``. The parameters are an object with the
         attributes kernel, temporal_kernels, pools, n_bands, reference, frontend and sample_rate
         of `RandomCNNTransformer`.
     reads_wave : bool, default=False

@@ -36,7 +36,7 @@ class EMAQuantizer(Quantizer):
     shared : bool
         Whether all groups have one table.
     decay : float
-        Share of the old count and sum kept per batch.
+        Share of the old count and sum that remains after a batch.
     beta : float
         Weight of the loss.
     least_count : float

@@ -25,7 +25,7 @@ MANY_KERNELS = (512, 256, 128, 64, 32)
 class FrameLevel(Network):
     """Front-end of strided convolutions, back-end of three convolutions 7 with two shortcuts.
 
-    Shape: (B, 1, T) -> (B, n_filters, T_l) for each kept layer. With one kernel the front-end
+    Shape: (B, 1, T) -> (B, n_filters, T_l) for each selected layer. With one kernel the front-end
     is "valid", T_1 = (T - 512) // 32 + 1; with several it is "same", T_1 = ceil(T / 32). The
     back-end maps have T_1 - 6, T_1 - 6 and (T_1 - 6) // 2 frames.
 
@@ -35,7 +35,7 @@ class FrameLevel(Network):
         Channels of every layer.
     kernels : sequence of int
         Filter lengths of the front-end, samples.
-    keep : sequence of int
+    layers : sequence of int
         Layers whose maps are returned: one per kernel, then the three of the back-end.
     reference : bool
         Collapse each back-end map as the published code does: its mean over channels in
@@ -47,9 +47,9 @@ class FrameLevel(Network):
 
     handles_lengths = True
 
-    def __init__(self, n_filters, kernels, keep, reference=False, sinc_rate=None):
+    def __init__(self, n_filters, kernels, layers, reference=False, sinc_rate=None):
         super().__init__()
-        self.keep, self.reference, self.same = keep, reference, _is_same(kernels)
+        self.layers, self.reference, self.same = layers, reference, _is_same(kernels)
         if sinc_rate is None:
             front = (new_conv(1, n_filters, k, stride=STRIDE) for k in kernels)
         else:
@@ -73,7 +73,7 @@ class FrameLevel(Network):
         second = first.then(7, pad=3, name="back2")
         third = second.then(2, stride=2).then(7, pad=3, name="back3")
         maps += [first, second, third]
-        self.set_maps(maps, keep)
+        self.set_maps(maps, layers)
         if self.same:  # where frames lie later than the maps say, they also see farther
             left, right = self.halo
             self.halo = left, right + STRIDE // 2
@@ -87,7 +87,7 @@ class FrameLevel(Network):
             front = (lengths - self.kernels[0]) // STRIDE + 1
         first = front - 6
         every = [*[front] * len(self.front), first, first, pooled_lengths(first, 2)]
-        return [every[layer] for layer in self.keep]
+        return [every[layer] for layer in self.layers]
 
     def frame_offset(self, n_steps):
         """Samples by which frames lie later than their `Map` says.
@@ -125,7 +125,7 @@ class FrameLevel(Network):
         if self.reference:
             back = [(_collapsed(x), n) for x, n in back]
         every = [*front, *back]
-        return [every[layer] for layer in self.keep]
+        return [every[layer] for layer in self.layers]
 
     def _front(self, conv, kernel, x, lengths):
         if self.same:

@@ -16,38 +16,38 @@ _PIECE = 1 << 21  # numbers of a map worked out at a time: 8 MB, which a process
 class SampleLevel(Network):
     """Strided convolution 3/3, then blocks of [convolution 3 "same", max-pooling 3, ReLU].
 
-    Shape: (B, 1, T) -> (B, n_filters, T / 3^l) for each kept layer l = 1 ... 7, rounded down
+    Shape: (B, 1, T) -> (B, n_filters, T / 3^l) for each selected layer l = 1 ... 7, rounded down
     layer by layer but never below one frame.
 
     Parameters
     ----------
     n_filters : int
         Channels of every layer.
-    keep : sequence of int
+    layers : sequence of int
         Layers whose maps are returned, counted from 0.
     """
 
     handles_lengths = True
     min_steps = 3
 
-    def __init__(self, n_filters, keep):
+    def __init__(self, n_filters, layers):
         super().__init__()
-        self.keep = keep
+        self.layers = layers
         self.convs = nn.ModuleList([new_conv(1, n_filters, 3, stride=3)])
         at = Map("conv1", numbered(n_filters)).then(3, stride=3)
         maps = [at]
-        for layer in range(1, max(keep) + 1):
+        for layer in range(1, max(layers) + 1):
             self.convs.append(new_conv(n_filters, n_filters, 3, padding=1))
             at = at.then(3, pad=1, name=f"pool{layer}").then(3, stride=3)
             maps.append(at)
-        self.set_maps(maps, keep)
+        self.set_maps(maps, layers)
         self.floats_per_step = n_filters
 
     def output_lengths(self, lengths):
         every = [lengths // 3]
         while len(every) < len(self.convs):
             every.append(pooled_lengths(every[-1], 3))
-        return [every[layer] for layer in self.keep]
+        return [every[layer] for layer in self.layers]
 
     def forward(self, x, lengths):
         first, *others = self.convs
@@ -56,7 +56,7 @@ class SampleLevel(Network):
         for conv in others:
             x, lengths = max_pool(conv(every[-1][0]), every[-1][1], 3)
             every.append((rectified(x, lengths), lengths))
-        return [every[layer] for layer in self.keep]
+        return [every[layer] for layer in self.layers]
 
     @torch.no_grad()
     def pieces(self, x, max_steps):
@@ -72,7 +72,7 @@ class SampleLevel(Network):
         Yields
         ------
         layer : int
-            Index in ``keep``.
+            Index in ``layers``.
         frames : Tensor of shape (1, n_filters, t)
             The next ones of that layer.
         """
@@ -87,7 +87,7 @@ class SampleLevel(Network):
                 frames, below = block(below, last=stop == n_frames)
                 every.append(frames)
             every.append(F.relu_(below))
-            for position, layer in enumerate(self.keep):
+            for position, layer in enumerate(self.layers):
                 if every[layer].shape[2]:
                     yield position, every[layer]
 

@@ -198,7 +198,7 @@ class GumbelQuantizer(Quantizer):
     def _begin(self, vectors, points):
         if len(self.projection) > 1:
             return
-        # logits that are highest where a vector is nearest, as spread as those of drawn weights
+        # logits that are highest where a vector is nearest, as spread as those of initial weights
         logits = torch.einsum("ntd,vtd->ntv", points, vectors) - vectors.square().sum(-1).T / 2
         if logits.std() < 1e-6:
             return  # of equal frames there is nothing to choose

@@ -109,14 +109,14 @@ class _GRU(Uninitialised, nn.GRU):
 class Wav2Vec(Network):
     """Encoder, aggregator and prediction head.
 
-    Shape: (B, 1, T) -> (B, C, T') for each kept layer; T' is T after every encoder layer's
+    Shape: (B, 1, T) -> (B, C, T') for each selected layer; T' is T after every encoder layer's
     floor((T - kernel) / stride) + 1, which for the published encoders is about T / 160.
 
     Parameters
     ----------
     encoder_layers, aggregator_layers : sequence of (dim, kernel, stride)
         Convolutions.
-    keep : sequence of str or int
+    layers : sequence of str or int
         What is returned: "z", "c", or the number of an aggregator layer (0 is z, the last is c).
         With a quantiser also, alone, "codes": their numbers, a channel for each group; or
         "one_hot": a channel for each code of each group, 1 where it is.
@@ -155,7 +155,7 @@ class Wav2Vec(Network):
         encoder_layers,
         aggregator_layers,
         *,
-        keep=("c",),
+        layers=("c",),
         activation="relu",
         log_compression=True,
         skip_encoder=False,
@@ -215,9 +215,9 @@ class Wav2Vec(Network):
             width / math.prod(s for _, _, s in encoder_layers[: i + 1])
             for i, (width, _, _) in enumerate(encoder_layers)
         )
-        self.code_output = keep[0] if keep[0] in ("codes", "one_hot") else None
+        self.code_output = layers[0] if layers[0] in ("codes", "one_hot") else None
         self.layer_indices = [
-            {"z": 0, "c": len(maps) - 1, self.code_output: 0}.get(name, name) for name in keep
+            {"z": 0, "c": len(maps) - 1, self.code_output: 0}.get(name, name) for name in layers
         ]
         self.maps = [maps[i] for i in self.layer_indices]
         if self.code_output:

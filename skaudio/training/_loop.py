@@ -55,7 +55,7 @@ class Loop:
     accelerator : accelerate.Accelerator or None
         Of the processes that share the training.
     file : Path or None
-        Where the state is kept after each epoch.
+        Where the state is saved after each epoch.
     """
 
     def __init__(

@@ -39,8 +39,8 @@ def test_recomputed():
         assert_means(vector, by_hand(clip, weights))
 
 
-def run(n_samples, keep=range(7)):
-    network = SampleLevel(2, [*keep])
+def run(n_samples, layers=range(7)):
+    network = SampleLevel(2, [*layers])
     for parameter in network.parameters():
         parameter.data.fill_(0.1)
     return network, network(torch.ones(1, 1, n_samples), torch.tensor([n_samples]))
@@ -67,23 +67,23 @@ def test_short_clips_keep_one_frame(n_samples):
 
 
 def test_keep_runs_only_what_is_needed():
-    network, outputs = run(729, keep=(2,))
+    network, outputs = run(729, layers=(2,))
     assert len(network.convs) == 3
     assert [x.shape[-1] for x, _ in outputs] == [27]
 
 
-@pytest.mark.parametrize("keep", [range(7), (0,), (2, 5), (6, 1)])
+@pytest.mark.parametrize("layers", [range(7), (0,), (2, 5), (6, 1)])
 @pytest.mark.parametrize("size", [3, 5, 27, 1000])
-def test_pieces_are_those_of_the_whole(keep, size):
+def test_pieces_are_those_of_the_whole(layers, size):
     # "same" padding at the two ends alone, pooling windows in step, a last window cut short
-    network = SampleLevel(2, [*keep])
+    network = SampleLevel(2, [*layers])
     generator = torch.Generator().manual_seed(0)
     for parameter in network.parameters():
         parameter.data.normal_(generator=generator)
     for n_samples in (3, 8, 12, 26, 100, 729, 2186, 2187, 3000, 20_000):
         wave = torch.randn(1, 1, n_samples, generator=generator)
         expected = network(wave, torch.tensor([n_samples]))
-        pieces = [[] for _ in keep]
+        pieces = [[] for _ in layers]
         for layer, frames in network.pieces(wave, 3 * size):
             assert not frames.requires_grad
             pieces[layer].append(frames)

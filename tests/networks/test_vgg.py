@@ -59,8 +59,8 @@ def test_recomputed(pools, n_bands, lengths):
         assert_means(vector, [np.concatenate(parts) for parts in bands])
 
 
-def run(n_frames, pools=PAPER_POOLS, keep=range(5)):
-    network = VGG(2, 96, pools, [*keep])
+def run(n_frames, pools=PAPER_POOLS, layers=range(5)):
+    network = VGG(2, 96, pools, [*layers])
     for parameter in network.parameters():
         parameter.data.fill_(0.1)
     return network, network(torch.ones(1, 96, n_frames), torch.tensor([n_frames]))
@@ -119,7 +119,7 @@ def test_incomplete_only_window_counts(n_frames):
 
 
 def test_keep_runs_only_what_is_needed():
-    network, outputs = run(64, GENTLE_POOLS, keep=(2, 0))
+    network, outputs = run(64, GENTLE_POOLS, layers=(2, 0))
     assert len(network.blocks) == 3
     assert [x.shape[-1] for x, _ in outputs] == [8, 32]
     assert [m.name for m in network.maps] == ["pool3", "pool1"]

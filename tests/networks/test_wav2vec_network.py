@@ -13,8 +13,8 @@ from skaudio.networks.wav2vec import SIZES, Wav2Vec, contrastive_loss
 SMALL = (((8, 10, 5), (8, 8, 4), (8, 4, 2)), ((8, 2, 1), (8, 3, 1), (8, 4, 1)))
 
 
-def drawn(layers, seed=0, **options):
-    network = Wav2Vec(*layers, **options)
+def initialised(sizes, seed=0, **options):
+    network = Wav2Vec(*sizes, **options)
     generator = torch.Generator().manual_seed(seed)
     network.initialise(generator)
     with torch.no_grad():  # norms that do something
@@ -119,7 +119,7 @@ def test_number_of_weights(size, every, encoder, aggregator, tensors):
 @pytest.mark.parametrize(("size", "frames", "samples"), [("base", 19, 3345), ("large", 79, 12_945)])
 def test_context_seen(size, frames, samples):
     with torch.device("meta"):
-        network = Wav2Vec(*SIZES[size][:2], keep=("z", "c"))
+        network = Wav2Vec(*SIZES[size][:2], layers=("z", "c"))
     z, c = network.maps
     assert (c.left - z.left) // 160 + 1 == frames
     assert c.left + c.right + 1 == samples
@@ -138,7 +138,7 @@ def test_context_seen(size, frames, samples):
 )
 def test_features_equal_float64(options):
     encoder = (*SMALL[0], (8, 1, 1)) if "skip_encoder" in options else SMALL[0]
-    network = drawn((encoder, SMALL[1]), keep=("z", 1, 2, "c"), **options)
+    network = initialised((encoder, SMALL[1]), layers=("z", 1, 2, "c"), **options)
     (wave,) = noise(3000)
     hand = dict(options, encoder=encoder, aggregator=SMALL[1])
     if "activation" in hand:
@@ -152,7 +152,7 @@ def test_features_equal_float64(options):
 @pytest.mark.parametrize("size", ["base", "large"])
 def test_published_sizes_equal_float64(size):
     encoder, aggregator, skip = SIZES[size]
-    network = drawn((encoder, aggregator), keep=("z", "c"), skip_aggregator=skip)
+    network = initialised((encoder, aggregator), layers=("z", "c"), skip_aggregator=skip)
     (wave,) = noise(4000)
     options = {"encoder": encoder, "aggregator": aggregator, "skip_aggregator": skip}
     wanted = by_hand(network, wave, (0, len(aggregator)), **options)
@@ -162,7 +162,7 @@ def test_published_sizes_equal_float64(size):
 
 
 def test_recurrent_aggregator_is_that_of_torch():
-    network = drawn(SMALL, aggregator="gru", gru_dim=6, keep=("z", "c"))
+    network = initialised(SMALL, aggregator="gru", gru_dim=6, layers=("z", "c"))
     gru = torch.nn.GRU(8, 6, batch_first=True)
     gru.load_state_dict(network.aggregator["gru"].state_dict())
     (z, _), (c, _) = run(network, *noise(2000))
@@ -172,7 +172,7 @@ def test_recurrent_aggregator_is_that_of_torch():
 
 def test_gru_without_recurrence_takes_each_frame_alone():
     options = {"aggregator": "gru", "gru_dim": 6, "keep": ("z", "c")}
-    network = drawn(SMALL, gru_recurrent=False, **options)
+    network = initialised(SMALL, gru_recurrent=False, **options)
     waves = noise(2000, 1500)
     (z, lengths), (c, _) = run(network, *waves)
     assert c.shape == (2, 6, z.shape[2])
@@ -184,12 +184,12 @@ def test_gru_without_recurrence_takes_each_frame_alone():
         with torch.inference_mode():
             wanted = cell(clip[:, :n].T).T
         assert torch.allclose(context[:, :n], wanted, atol=1e-6)
-    carried = drawn(SMALL, **options)
+    carried = initialised(SMALL, **options)
     assert not torch.allclose(run(carried, *waves)[1][0], c, atol=1e-2)
 
 
 def test_padding_of_a_batch_changes_no_frame():
-    network = drawn(SMALL, keep=("z", 1, "c"))
+    network = initialised(SMALL, layers=("z", 1, "c"))
     waves = noise(3000, 1234, 465)
     together = run(network, *waves)
     for i, wave in enumerate(waves):
@@ -200,7 +200,7 @@ def test_padding_of_a_batch_changes_no_frame():
 
 
 def test_context_does_not_see_the_future():
-    network = drawn(SMALL, affine=True, keep=("c",))
+    network = initialised(SMALL, affine=True, layers=("c",))
     for block in (*network.encoder, *network.aggregator):
         block.norm.forward = lambda x, lengths: x  # statistics see the whole clip
     (wave,) = noise(3000)
@@ -213,7 +213,7 @@ def test_context_does_not_see_the_future():
 
 
 def test_head_is_the_transposed_convolution_of_the_reference():
-    network = drawn(SMALL, n_steps=5)
+    network = initialised(SMALL, n_steps=5)
     c = torch.randn(2, 8, 7, generator=torch.Generator().manual_seed(1))
     weight, bias = network.head["weight"], network.head["bias"]
     wanted = F.conv_transpose2d(c[..., None], weight, bias)
