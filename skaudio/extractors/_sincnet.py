@@ -48,8 +48,9 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
     pooling : str or sequence of str, default="mean"
         Of the chunks' vectors; as for `RandomCNNTransformer`. The paper has "mean".
     optimizer : {"adam", "paper"}, default="adam"
-        Adam with a warm-up and half a cosine; or, as published, RMSprop for convolutions, dense
-        layers and head each, at a constant rate (1e-3 there).
+        Adam with a warm-up and half a cosine, the edges of the filters at a rate of their own; or,
+        as published, RMSprop for convolutions, dense layers and head each, at a constant rate
+        (1e-3 there) for all weights, at which edges hardly move.
     pretrained : str or path-like, default=None
         Checkpoint of the published code. It brings layers, chunk and classes, which are called
         0 to n - 1: the file does not name them.

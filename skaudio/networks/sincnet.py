@@ -43,7 +43,7 @@ SIZES = {
     "tiny": {
         "chunk": 3200,
         "sample_rate": 16000,
-        "filters": (40, 40, 40),
+        "filters": (40, 64, 128),
         "kernels": (251, 5, 5),
         "pools": (3, 3, 3),
         "stride": 4,

@@ -138,6 +138,16 @@ def test_first_layers_of_the_paper():
     assert rest[0] == rest[1]
 
 
+def test_which_weights_are_tied_to_the_length_of_a_chunk():
+    def shapes(chunk, norm):
+        with torch.device("meta"):
+            network = SincNet(**{**SIZES["tiny"], "chunk": chunk, "norm": norm})
+        return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+    assert shapes(3200, "channel") == shapes(4000, "channel")
+    assert shapes(3200, "chunk") != shapes(4000, "chunk")
+
+
 def test_activations_of_the_published_sizes():
     # the middle dense layer of Librispeech lets negative numbers pass as they are
     with torch.device("meta"):
