@@ -171,7 +171,7 @@ def test_recurrent_aggregator_is_that_of_torch():
 
 
 def test_gru_without_recurrence_takes_each_frame_alone():
-    options = {"aggregator": "gru", "gru_dim": 6, "keep": ("z", "c")}
+    options = {"aggregator": "gru", "gru_dim": 6, "layers": ("z", "c")}
     network = initialised(SMALL, gru_recurrent=False, **options)
     waves = noise(2000, 1500)
     (z, lengths), (c, _) = run(network, *waves)
