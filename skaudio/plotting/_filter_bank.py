@@ -109,7 +109,6 @@ class FilterBankDisplay:
         check_choice("kind", kind, (None, "time", "frequency"))
         check_number("n_filters", n_filters, 1, none=True)
         if _learns_bands(extractor):
-            check_is_fitted(extractor)
             bands, initial = extractor.bands_[:n_filters], extractor.initial_bands_[:n_filters]
             return cls.from_bands(bands, initial=initial, rate=extractor.sample_rate)
         if not isinstance(extractor, MFCCTransformer | DesignMixin):
@@ -322,12 +321,12 @@ class FilterBankDisplay:
 
 
 def _learns_bands(extractor):
-    """Whether an extractor has ``bands_``: its class as a property, or it itself once fitted."""
-    from ..extractors._designs import DesignMixin
+    """Whether a fitted extractor has ``bands_``, as an attribute or a property."""
+    from sklearn.utils.validation import check_is_fitted
 
-    if isinstance(extractor, DesignMixin):
-        return extractor.frontend == "sinc"
-    return hasattr(type(extractor), "bands_") or "bands_" in vars(extractor)
+    if hasattr(type(extractor), "bands_"):
+        check_is_fitted(extractor)
+    return hasattr(extractor, "bands_")
 
 
 def _checked_edges(name, edges):

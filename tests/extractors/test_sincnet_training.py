@@ -114,6 +114,8 @@ def test_an_ordinary_first_layer_has_no_bands(task):
     for name in ("bands_", "initial_bands_"):
         with pytest.raises(AttributeError, match="first='conv': there are no band-pass filters"):
             getattr(fitted, name)
+    with pytest.raises(TypeError, match="SincNetTransformer has no filter bank to show"):
+        FilterBankDisplay.from_estimator(fitted)
 
 
 @pytest.mark.filterwarnings("error")
