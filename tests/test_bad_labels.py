@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+import soundfile
 from sklearn.base import clone
 
 from skaudio.training import ClassificationMixin
@@ -173,6 +174,14 @@ def test_skipped_clips_take_their_labels_with_them(extractor, X):
     with pytest.warns(UserWarning, match="skipped 2 of 10 clips"):
         probabilities = found.predict_proba(bad)
     assert np.flatnonzero(np.isnan(probabilities).all(1)).tolist() == [1, 5]
+
+
+@supervised
+def test_a_class_of_which_no_clip_can_be_decoded_is_told(extractor, X, tmp_path):
+    bad = tmp_path / "bad.wav"  # which its header does not tell
+    soundfile.write(bad, np.full(4000, np.nan, np.float32), extractor.sample_rate, "FLOAT")
+    with pytest.warns(UserWarning, match="no clip of 1 of the classes can be used"):
+        fitted(extractor, [*X, bad], [*Y, "only here"], on_error="skip")
 
 
 @supervised

@@ -137,12 +137,14 @@ def train(task, data, recipe, seed, start, *, failures=None, judge=True):
         warn("all clips are silent; there is nothing to learn from")
     groups = _numbered(data.groups, waves.rows)
     targets = None if data.y is None else data.y[waves.rows]
+    labels = targets if targets is not None and _are_labels(targets) else None
+    if labels is not None and (lost := len(np.setdiff1d(data.y, labels))):
+        warn(f"no clip of {lost} of the classes can be used; nothing is learnt of them")
     file, state = _saved_state(recipe, start, waves, groups, targets)
     seed = state["seed"] if state else seed
     accelerator = launched(recipe.device)
     rank, size = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     rng = np.random.default_rng(seed)
-    labels = targets if targets is not None and _are_labels(targets) else None
     parts = hold_out(len(waves), recipe.validation_fraction, groups, labels, rng)
     crop = max(task.min_samples, round(recipe.crop_seconds * recipe.sample_rate))
     training, held_out = (
