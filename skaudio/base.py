@@ -59,6 +59,11 @@ class BaseAudioEstimator(Saveable, BaseEstimator):
     random_state = None
     precision = "float32"
 
+    @classmethod
+    def _get_test_params(cls):
+        """Variants for the common tests: dicts of parameters, small enough to be quick."""
+        return [{}]
+
     def fit(self, X, y=None):
         """Check the clips and the parameters, and initialise or learn what the features need.
 

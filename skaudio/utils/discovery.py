@@ -22,7 +22,7 @@ def all_extractors():
     --------
     >>> from skaudio.utils.discovery import all_extractors
     >>> [name for name, _ in all_extractors()][:2]
-    ['MFCCTransformer', 'RandomCNNTransformer']
+    ['CNNTransformer', 'MFCCTransformer']
     """
     from .. import extractors
 

@@ -148,11 +148,10 @@ def check_instances():
     Examples
     --------
     >>> from skaudio.utils.estimator_checks import check_instances
-    >>> check_instances()[0]
-    MFCCTransformer()
+    >>> type(check_instances()[0]).__name__
+    'CNNTransformer'
     """
     instances = []
     for _, extractor in all_extractors():
-        variants = getattr(extractor, "_get_test_params", lambda: [{}])()
-        instances += [extractor(**params) for params in variants]
+        instances += [extractor(**params) for params in extractor._get_test_params()]
     return instances

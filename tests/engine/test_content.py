@@ -212,7 +212,9 @@ def test_classes_of_one_name_in_two_modules(monkeypatch):
     ],
 )
 def test_what_has_no_content_is_refused(value, what):
-    with pytest.raises(Unidentifiable, match=f"^parameter some {what}.*, which cannot be told"):
+    with pytest.raises(
+        Unidentifiable, match=f"^parameter some {what}.*, which cannot be identified"
+    ):
         described(Holder(value))
 
 
