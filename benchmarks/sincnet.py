@@ -187,7 +187,9 @@ def _report(rows, minutes):
     yield ""
     yield "Accuracy in percent of telling speakers apart by texts (EmoDB) and digits (FSDD) that"
     yield f"training never heard, mean ± deviation over the seeds, after {minutes:g} minutes of one"
-    yield "core. Made by `python benchmarks/sincnet.py`."
+    yield "core. These are the networks that `fit` returns: those of the epoch with the lowest loss"
+    yield "on held-out clips, which on EmoDB lie below what the picture shows before the end. Made"
+    yield f"by `python benchmarks/sincnet.py --minutes {minutes:g}`."
     yield ""
     yield from about()
     yield ""
