@@ -37,7 +37,7 @@ COLUMNS = ("set", "system", "seed", "updates", "minutes", "accuracy")
 def main():
     """Run what is missing, and write rows, table and picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=4.0, help="of a training")
+    parser.add_argument("--minutes", type=float, default=3.0, help="of a training")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--n-jobs", type=int, default=2, help="trainings at a time")
     parser.add_argument("--fresh", action="store_true")
