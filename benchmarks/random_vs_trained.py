@@ -131,8 +131,9 @@ def _report(rows, args):
     yield "# Is the ranking of designs by random networks that of trained ones?"
     yield ""
     yield f"Accuracy in percent, mean over {args.splits} splits with no group on both sides; each"
-    yield f"training takes {np.mean(spent):.1f} minutes (at most {args.minutes:g} and 25 epochs) and"
-    yield f"had {least:.0%} of one core at least. Made by `python benchmarks/random_vs_trained.py`."
+    yield f"training takes {np.mean(spent):.1f} minutes (at most {args.minutes:g} and 25 epochs)"
+    yield f"and has {least:.0%} of a core at least. Made by"
+    yield "`python benchmarks/random_vs_trained.py`."
     yield ""
     yield from about()
     for data, some in groupby(sorted({k[:2] for k in means}), lambda pair: pair[0]):
