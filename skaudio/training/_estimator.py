@@ -147,6 +147,8 @@ class TrainingMixin:
             network = self._built(generator)
             self._train(network, Data(usable, y, groups), generator, plan)
             self._finish_fit(network)
+            if self._epochs_of(plan) != 0:
+                self._finish_training(usable)
         return self
 
     @property
@@ -183,6 +185,9 @@ class TrainingMixin:
     def _targets(self, y, go_on):
         return y
 
+    def _finish_training(self, clips):
+        """Nothing to learn from the features of whole clips."""
+
     def _pretrained_weights(self):
         return None
 
@@ -212,7 +217,7 @@ class TrainingMixin:
                 failures=self._run().new_failures(),
                 judge=plan.judge,
             )
-            self.task_weights_ = _beside(task)
+            self.task_weights_ = weights_beside(task)
             history = [*history, *_continued(history, new)]
         elif begins_with is not None:
             self.task_weights_ = begins_with[1]
@@ -279,13 +284,25 @@ def _tensors_beside(task):
     return {name: t for name, t in task.state_dict().items() if not name.startswith(inside)}
 
 
-def _beside(task):
+def weights_beside(task):
+    """Weights of a task that are not its network's, by name.
+
+    Parameters
+    ----------
+    task : Task
+        Whatever its state.
+
+    Returns
+    -------
+    weights : dict of str to ndarray
+        Copies.
+    """
     return {name: t.detach().cpu().numpy().copy() for name, t in _tensors_beside(task).items()}
 
 
 def _load_beside(task, stored):
     """Load such weights; those of a file that has none stay as they were initialised."""
-    wanted = {name: w.shape for name, w in _beside(task).items()}
+    wanted = {name: w.shape for name, w in weights_beside(task).items()}
     found = {name: np.shape(w) for name, w in stored.items()}
     if stored and found != wanted:
         differing = sorted(name for name, _ in {*found.items()} ^ {*wanted.items()})

@@ -1,5 +1,7 @@
 """Tell classes of sounds apart: the task, and what it adds to an estimator."""
 
+import warnings
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -10,10 +12,11 @@ from torch import nn
 
 from .. import augment
 from .._engine import weights
+from .._engine.extract import extract
 from ..networks.sinc import SincConv
 from ..pooling import part_names, pool, resolve
 from ._columns import one_per_clip
-from ._estimator import TrainingMixin
+from ._estimator import TrainingMixin, weights_beside
 from ._task import Outcome, Task
 
 __all__ = ["Classification", "ClassificationMixin"]
@@ -28,6 +31,13 @@ class _Standardise(nn.BatchNorm1d):
 
     def __init__(self, width):
         super().__init__(width, affine=False)
+
+    def set_moments(self, x):
+        """Standardise by these vectors (N, D) from now on; constant features are only centred."""
+        variance, mean = torch.var_mean(x.double(), dim=0, correction=0)
+        varies = variance > 1e-12 * mean.square()
+        self.running_mean.copy_(mean)
+        self.running_var.copy_(torch.where(varies, variance, 1.0))
 
     def forward(self, x):
         if len(x) > 1 or not self.training:
@@ -99,6 +109,7 @@ class Classification(Task):
     ):
         super().__init__(network, frontend)
         self.names, self.spec_augment, self.mixup = resolve(pooling), spec_augment, mixup
+        self.standardises = head is None
         self.head = nn.Sequential(_Standardise(self.width), _Classifier(self.width, n_classes))
         if head is not None:
             self.head, self.divisible = head, not mixup
@@ -250,6 +261,17 @@ class ClassificationMixin(TrainingMixin):
         check_is_fitted(self)
         log_posteriors = torch.from_numpy(self._log_posteriors(X)).double()
         return log_posteriors.softmax(dim=1).numpy()
+
+    def _finish_training(self, clips):
+        # Crops are shorter than clips: their maxima are lower, and where a layer has a single
+        # frame of each, deviations are 0. Clips are standardised by what clips have.
+        task = self._fitted_task()
+        if task.standardises:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # `transform` warns of the same
+                vectors = extract(self._ready(self.pooling), clips, self._run())
+            task.head[0].set_moments(torch.from_numpy(vectors[~np.isnan(vectors[:, 0])]))
+            self.task_weights_ = weights_beside(task)
 
     def _learns_classes(self):
         """Whether `fit` leaves ``classes_``: by training, or with a head that is read."""

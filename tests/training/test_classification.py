@@ -263,3 +263,24 @@ def test_labels_that_cannot_be_used_are_told_before_a_clip_is_read(y, message, m
         with pytest.raises(ValueError, match=message):
             fit(X, y)
     assert not [name for name in vars(extractor) if name.endswith("_")]
+
+
+def test_clips_are_standardised_by_what_clips_have_not_crops():
+    """Crops of one frame have no deviation, clips have: what no crop told must not decide."""
+    (clips, y), (others, wanted) = bands(60, 0), bands(40, 1)
+    crop = {"crop_seconds": 90 / 16000, "batch_seconds": 0.2, "validation_fraction": 0.0}
+    extractor = ClassifyingTransformer(
+        8, **crop, pooling="mean_std_max", max_epochs=6, learning_rate=1e-2, random_state=0
+    ).fit(clips, y)
+    features = extractor.transform(clips).astype(float)
+    state = extractor.task_weights_
+    np.testing.assert_allclose(state["head.0.running_mean"], features.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(state["head.0.running_var"], features.var(0), rtol=1e-5)
+    assert (extractor.predict(others) == wanted).mean() > 0.9
+
+
+def test_constant_features_are_only_centred():
+    extractor = tiny(max_epochs=1)
+    extractor.fit([np.zeros(4000)] * 8, Y)
+    assert (extractor.task_weights_["head.0.running_var"] == 1).all()
+    assert np.isfinite(extractor.predict_proba([np.ones(3000)])).all()
