@@ -118,7 +118,6 @@ def _measured(name, system, seed, minutes):
             hop_seconds=HOP,
             max_minutes=minutes,
             max_epochs=10**6,
-            early_stopping=False,
             callbacks=[curve],
             random_state=seed,
         ).fit(speakers.train, speakers.y_train)
@@ -187,9 +186,7 @@ def _report(rows, minutes):
     yield ""
     yield "Accuracy in percent of telling speakers apart by texts (EmoDB) and digits (FSDD) that"
     yield f"training never heard, mean ± deviation over the seeds, after {minutes:g} minutes of one"
-    yield "core. These are the networks that `fit` returns: those of the epoch with the lowest loss"
-    yield "on held-out clips, which on EmoDB lie below what the picture shows before the end. Made"
-    yield f"by `python benchmarks/sincnet.py --minutes {minutes:g}`."
+    yield f"core. Made by `python benchmarks/sincnet.py --minutes {minutes:g}`."
     yield ""
     yield from about()
     yield ""

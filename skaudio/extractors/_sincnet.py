@@ -65,10 +65,12 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
         Time after which training ends, its learning rate having come down by then.
     learning_rate : float, default=1e-3
         Highest learning rate.
-    validation_fraction : float, default=0.1
-        Share of the clips of each class that is held out to tell which epoch was the best.
-    early_stopping : bool, default=True
-        Whether to stop after five epochs that were no better.
+    validation_fraction : float, default=0.0
+        Share of the clips of each class (whole ``groups`` that `fit` is given) that is held out
+        to tell which epoch was the best. 0: the one of the lowest training loss is. By the loss
+        of single chunks it is an early one, long before clips are told apart best.
+    early_stopping : bool, default=False
+        Whether to stop after five epochs that were no better on what is held out.
     callbacks : list of skorch callbacks, default=None
         Take part in the training.
     checkpoint : str or path-like, default=None
@@ -164,8 +166,8 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
         max_epochs=None,
         max_minutes=None,
         learning_rate=1e-3,
-        validation_fraction=0.1,
-        early_stopping=True,
+        validation_fraction=0.0,
+        early_stopping=False,
         callbacks=None,
         checkpoint=None,
         precision="float32",
