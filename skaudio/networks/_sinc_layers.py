@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .layers import Uninitialised
+from .layers import BatchNorm, Uninitialised
 from .sinc import SincConv, odd
 
 __all__ = [
@@ -92,16 +92,6 @@ class WaveConv(Uninitialised, nn.Conv1d):
         return self.weight[:, 0]
 
 
-class _BatchNorm(nn.BatchNorm1d):
-    """Batch norm; a chunk alone is normalised by what earlier batches had."""
-
-    def forward(self, x):
-        if len(x) > 1 or not self.training:
-            return super().forward(x)
-        statistics = self.running_mean, self.running_var
-        return F.batch_norm(x, *statistics, self.weight, self.bias, False, 0.0, self.eps)
-
-
 def new_batch_norm(n):
     """Batch norm as published.
 
@@ -116,7 +106,7 @@ def new_batch_norm(n):
         It remembers the statistics of about twenty batches, by which it normalises a chunk that is
         alone in its batch.
     """
-    return _BatchNorm(n, momentum=0.05)
+    return BatchNorm(n, momentum=0.05)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from .sinc import SincConv
 
 __all__ = [
     "ACTIVATIONS",
+    "BatchNorm",
     "Map",
     "halo_of",
     "initialise",
@@ -132,6 +133,16 @@ class Uninitialised:
 
 
 @torch.no_grad()
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm; what is alone in its batch is normalised by what earlier batches had."""
+
+    def forward(self, x):
+        if len(x) > 1 or not self.training:
+            return super().forward(x)
+        statistics = self.running_mean, self.running_var
+        return F.batch_norm(x, *statistics, self.weight, self.bias, False, 0.0, self.eps)
+
+
 def initialise(network, generator):
     """Fill a network in the manner of Pons & Serra: zero biases, fan-in scaled kernels.
 

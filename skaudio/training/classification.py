@@ -13,6 +13,7 @@ from torch import nn
 from .. import augment
 from .._engine import weights
 from .._engine.extract import extract
+from ..networks.layers import BatchNorm
 from ..networks.sinc import SincConv
 from ..pooling import part_names, pool, resolve
 from ._columns import one_per_clip
@@ -26,8 +27,8 @@ __all__ = ["Classification", "ClassificationMixin"]
 _EDGE_RATE = 3000.0
 
 
-class _Standardise(nn.BatchNorm1d):
-    """Features standardised over the batch; one crop alone by what earlier batches had."""
+class _Standardise(BatchNorm):
+    """Features standardised over the batch."""
 
     def __init__(self, width):
         super().__init__(width, affine=False)
@@ -38,11 +39,6 @@ class _Standardise(nn.BatchNorm1d):
         varies = variance > 1e-12 * mean.square()
         self.running_mean.copy_(mean)
         self.running_var.copy_(torch.where(varies, variance, 1.0))
-
-    def forward(self, x):
-        if len(x) > 1 or not self.training:
-            return super().forward(x)
-        return F.batch_norm(x, self.running_mean, self.running_var, eps=self.eps)
 
 
 class _Classifier(nn.Module):
