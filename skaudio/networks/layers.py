@@ -132,7 +132,6 @@ class Uninitialised:
         """`initialise` or stored weights will fill them."""
 
 
-@torch.no_grad()
 class BatchNorm(nn.BatchNorm1d):
     """Batch norm; what is alone in its batch is normalised by what earlier batches had."""
 
@@ -143,6 +142,7 @@ class BatchNorm(nn.BatchNorm1d):
         return F.batch_norm(x, *statistics, self.weight, self.bias, False, 0.0, self.eps)
 
 
+@torch.no_grad()
 def initialise(network, generator):
     """Fill a network in the manner of Pons & Serra: zero biases, fan-in scaled kernels.
 
