@@ -7,7 +7,7 @@ from ._style import COLOURS, new_panels
 
 _WINDOW = 0.05  # s; long enough to tell the harmonics of a low voice from each other
 _RANGE = 60.0  # dB
-_HARMONICS = 6  # of the highest pitch, up to which the picture reaches
+_HARMONICS = 4  # of the highest pitch, up to which the picture reaches
 
 
 class PitchDisplay:
@@ -144,8 +144,6 @@ class PitchDisplay:
         """
         (self.ax_,) = new_panels(ax, 1, most=1, width=8, height=3.5)
         self.figure_ = self.ax_.figure
-        from matplotlib.patheffects import withStroke
-
         begin, end = self.times[0] - self.step / 2, self.times[-1] + self.step / 2
         top = (len(self.decibels) - 0.5) * self.bin_width
         loudest = self.decibels.max()
@@ -158,14 +156,12 @@ class PitchDisplay:
             vmax=loudest,
             cmap="Greys",
         )
-        # a point for each frame, since a line of a single one would not be seen
+        # points, as a line of a single frame would not be seen; white below, as on a map
+        voiced = np.where(self.f0 > 0, self.f0, np.nan)
+        look = {"marker": ".", "solid_capstyle": "round"}
+        self.ax_.plot(self.times, voiced, color="white", linewidth=4, markersize=8, **look)
         (self.line_,) = self.ax_.plot(
-            self.times,
-            np.where(self.f0 > 0, self.f0, np.nan),
-            color=COLOURS[3],
-            marker=".",
-            markersize=3,
-            path_effects=[withStroke(linewidth=3.5, foreground="white")],
+            self.times, voiced, color=COLOURS[3], linewidth=2, markersize=4, **look
         )
         self.ax_.set(xlim=(begin, end), ylim=(0, top))
         self.ax_.set(xlabel="time (s)", ylabel="frequency (Hz)")

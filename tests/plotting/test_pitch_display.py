@@ -41,7 +41,7 @@ def test_spectrogram_has_its_ridges_at_the_harmonics(clip):
     assert (left, right) == pytest.approx((-0.005, 1.005))
     n_bins, n_frames = display.decibels.shape
     assert n_frames == 101 and top - bottom == pytest.approx(n_bins * display.bin_width)
-    assert top > 3000
+    assert top == pytest.approx(2400, abs=10)
     for frame in (30, 50, 65):
         column = display.decibels[:, frame]
         for k in (1, 2, 3):
@@ -54,7 +54,7 @@ def test_hop_range_and_file(clip, write_audio):
     path = write_audio("clip.wav", clip, subtype="FLOAT")
     display = PitchDisplay.from_clip(path, hop_seconds=0.02, fmin=100, fmax=200)
     assert display.step == 0.02 and display.f0.shape == (51,) and display.f0.max() <= 200
-    assert len(display.decibels) * display.bin_width == pytest.approx(1200, abs=11)
+    assert len(display.decibels) * display.bin_width == pytest.approx(800, abs=11)
     array = PitchDisplay.from_clip(clip, hop_seconds=0.02, fmin=100, fmax=200)
     np.testing.assert_array_equal(array.f0, display.f0)
 
