@@ -62,7 +62,7 @@ def speech_like(rng, seconds=3.0, decibels=50.0):
     for k in range(1, int(7500 / f0.min()) + 1):
         voice += np.cos(k * phase) * _gain(k * f0, formants) * (k * f0 < 7500)
     voice *= level / np.sqrt(np.mean(voice**2))
-    voiced = level > 0.5
+    voiced = level > 0.1  # the rest of a ramp is 20 dB lower
     power = np.mean(voice[voiced] ** 2)
     fricative = np.diff(rng.standard_normal(n + 1)) * hiss * 0.3 * np.sqrt(power)
     noise = rng.standard_normal(n) * np.sqrt(power) * 10 ** (-decibels / 20)

@@ -80,9 +80,9 @@ class Pitch(Frontend):
     the middle of the frame, so that a rising pitch is read neither early nor late.
 
     The twelve strongest peaks of n are candidates, of strength n(τ) - 0.01 log2(fmin τ). That of
-    "unvoiced" is 0.45, and more in frames that stay below 3 % of the clip's peak. The path through
-    the clip with the highest sum of strengths is chosen, where a change of voicing costs 0.14 and a
-    leap 0.35 per octave, for steps of 10 ms; all these numbers are Boersma's [3]_.
+    "unvoiced" is 0.45, and more in frames whose middle stays below 3 % of the clip's peak. The path
+    through the clip with the highest sum of strengths is chosen, where a change of voicing costs
+    0.14 and a leap 0.35 per octave, for steps of 10 ms; all these numbers are Boersma's [3]_.
 
     Values between the lags are interpolated by a sinc under a Kaiser window. Where n has a peak at
     a multiple k τ of the period, too, the period is that peak's lag divided by k, which divides
@@ -207,7 +207,9 @@ class Pitch(Frontend):
         f0 = self.rate / period
         found &= (f0 > self.fmin * (1 - 1e-4)) & (f0 < self.fmax * (1 + 1e-4))
         voiced = height + _OCTAVE * (f0 / self.fmin).log2()
-        loudest = frames.abs().amax(1, keepdim=True)
+        # of the period in the middle, so that a voice does not seem to begin early and end late
+        side = self.width // 4
+        loudest = frames[:, side:-side].abs().amax(1, keepdim=True)
         unvoiced = _VOICING + (2 - loudest * (1 + _VOICING) / _SILENCE).clamp(min=0)
         strength = torch.cat([voiced.masked_fill(~found, -torch.inf), unvoiced], 1)
         height = height.clamp(0, _LARGEST).masked_fill(~found, 0.0)
