@@ -12,11 +12,11 @@ from .paths import best_path
 
 __all__ = ["Pitch"]
 
-_CHUNK = 1 << 18  # samples of frames computed together: 1 MB, to fit a cache
+_CHUNK = 1 << 18  # samples that a thread computes together: 1 MB, to fit its cache
 _GPU_CHUNK = 1 << 25  # the same for a GPU
 _PART = 1 << 20  # samples converted to float64 together
 _CUTOFF = 2000.0  # Hz
-_CANDIDATES = 12
+_CANDIDATES = 8
 _BALLAST = 1e-9  # of the power of a sample at the clip's peak
 _REACH = 8  # lags on either side that an interpolated value is made of
 _KAISER = 12.0  # shape of its window
@@ -79,7 +79,7 @@ class Pitch(Frontend):
     function of YIN [1]_, normalised as by McLeod and Wyvill [2]_; at every lag it is centred on
     the middle of the frame, so that a rising pitch is read neither early nor late.
 
-    The twelve strongest peaks of n are candidates, of strength n(τ) - 0.01 log2(fmin τ). That of
+    The eight strongest peaks of n are candidates, of strength n(τ) - 0.01 log2(fmin τ). That of
     "unvoiced" is 0.45, and more in frames whose middle stays below 3 % of the clip's peak. The path
     through the clip with the highest sum of strengths is chosen, where a change of voicing costs
     0.14 and a leap 0.35 per octave, for steps of 10 ms; all these numbers are Boersma's [3]_.
@@ -144,8 +144,7 @@ class Pitch(Frontend):
         frames = wave.unfold(1, self.width, 1)
         clip, frame = torch.meshgrid(*map(torch.arange, shape), indexing="ij")
         valid = frame < n_frames[:, None]
-        chunk = _GPU_CHUNK if wave.is_cuda else _CHUNK * torch.get_num_threads()
-        chunk = max(1, chunk // self.n_fft)
+        chunk = max(1, _chunk(wave) // self.n_fft)
         for i, t in zip(clip[valid].split(chunk), frame[valid].split(chunk), strict=True):
             # The sample nearest to the middle, t hops; as the padded wave begins half a frame
             # earlier, this is where the frame begins in it.
@@ -159,23 +158,32 @@ class Pitch(Frontend):
         """Low-passed and decimated waves with a peak of 1, half a frame of zeros on each side."""
         # The mean is taken in float64: next to a large offset float32 would lose a quiet voice.
         total = sum(part.sum(1, dtype=torch.float64) for part in wave.split(_PART, 1))
-        mean = total / lengths.to(wave.device)
-        wave = mask((wave - mean.float()[:, None])[:, None], lengths)
-        wave = self._filtered(wave[:, 0])[:, None]
+        mean = (total / lengths.to(wave.device)).float()[:, None]
+        n, side = -(-wave.shape[1] // self.stride), self.width // 2
+        padded = wave.new_zeros(len(wave), n + 2 * side + 1)
+        part = max(1, _chunk(wave) // len(wave))
+        for begin in range(0, n, part):
+            end = min(begin + part, n)
+            some = self._filtered(wave, lengths, mean, begin, end)
+            padded[:, side + begin : side + end] = some
         # the filter has moved something beyond the end, which only a padded clip has room for
-        wave = mask(wave, -(-lengths // self.stride))[:, 0]
-        peak = wave.abs().amax(1, keepdim=True)
-        side = self.width // 2
-        return F.pad(wave / peak.masked_fill(peak == 0, 1.0), (side, side + 1))
+        within = padded[:, None, side : side + n]
+        mask(within, -(-lengths // self.stride))
+        peak = torch.maximum(within.amax(2), -within.amin(2))
+        return padded.div_(peak.masked_fill(peak == 0, 1.0))
 
-    def _filtered(self, wave):
-        """Every stride-th sample of the low-passed waves."""
+    def _filtered(self, wave, lengths, mean, begin, end):
+        """Samples begin to end of the low-passed and decimated waves."""
         half = len(self.low_pass) // 2
-        n = -(-wave.shape[1] // self.stride)
-        wave = F.pad(wave, (half, half + self.stride))
+        first, last = begin * self.stride - half, (end - 1) * self.stride + half + 1
+        before, beyond = max(-first, 0), max(last - wave.shape[1], 0)
+        first += before
+        some = mask((wave[:, first:last] - mean)[:, None], lengths - first)[:, 0]
+        some = F.pad(some, (before, beyond))
         # As sums of delayed waves: convolutions round differently from one batch to another.
+        last = (end - begin - 1) * self.stride + 1
         return sum(
-            weight * wave[:, delay : delay + n * self.stride : self.stride]
+            weight * some[:, delay : delay + last : self.stride]
             for delay, weight in enumerate(self.low_pass)
         )
 
@@ -247,6 +255,11 @@ class Pitch(Frontend):
         height = found.height.gather(2, path)
         height = torch.where(voiced, height, found.height.amax(2, keepdim=True))
         return mask(torch.cat([f0, height], 2).transpose(1, 2), n_frames)
+
+
+def _chunk(wave):
+    """Samples that are computed together."""
+    return _GPU_CHUNK if wave.is_cuda else _CHUNK * torch.get_num_threads()
 
 
 def _low_pass(sample_rate, cutoff):
