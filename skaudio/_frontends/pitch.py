@@ -13,16 +13,18 @@ from .paths import best_path
 __all__ = ["Pitch"]
 
 _CHUNK = 1 << 18  # samples that a thread computes together: 1 MB, to fit its cache
-_GPU_CHUNK = 1 << 25  # the same for a GPU
+_GPU_CHUNK = 1 << 24  # the same for a GPU
 _PART = 1 << 20  # samples converted to float64 together
 _CUTOFF = 2000.0  # Hz
 _CANDIDATES = 8
 _BALLAST = 1e-9  # of the power of a sample at the clip's peak
 _REACH = 8  # lags on either side that an interpolated value is made of
 _KAISER = 12.0  # shape of its window
-_WIDE = 2
 _FINE = 4  # interpolated values per lag
-_FAITHFUL = 0.8
+_WIDE = (
+    2  # of them, from the highest to its neighbours on a parabola; nearer ones differ too little
+)
+_FAITHFUL = 0.8  # height of a multiple of the period, relative to that of the period
 _FARTHEST = 0.06  # relative correction of a period that its multiples may make
 _MULTIPLES = (3, 1 << 20)  # of the period: the third, and the last within reach
 # Boersma's and Praat's; the last two for steps of 10 ms
@@ -122,8 +124,8 @@ class Pitch(Frontend):
         self.stride = max(1, int(sample_rate / (4 * cutoff)))
         self.rate = sample_rate / self.stride
         self.first, self.last = math.floor(self.rate / fmax), math.ceil(self.rate / fmin)
-        self.width = 2 * round(self.rate / fmin) + 1
         self.n_lags = self.last + _REACH + 2
+        self.width = 2 * max(round(self.rate / fmin), self.n_lags // 2) + 1
         self.n_fft = _fast_size(self.width + self.n_lags)
         self.n_candidates = min(_CANDIDATES, self.last - self.first + 1)
         self.low_pass = _low_pass(sample_rate, cutoff)
@@ -208,10 +210,8 @@ class Pitch(Frontend):
             lag = (k * period).round().long().clamp(max=self.last)
             offset, far, inside = self._summit(n, lag)
             better = (lag + offset) / k
-            near = (
-                inside & (far > _FAITHFUL * height) & ((better - period).abs() < _FARTHEST * period)
-            )
-            period = torch.where(near, better, period)
+            inside &= (far > _FAITHFUL * height) & ((better / period - 1).abs() < _FARTHEST)
+            period = torch.where(inside, better, period)
         f0 = self.rate / period
         found &= (f0 > self.fmin * (1 - 1e-4)) & (f0 < self.fmax * (1 + 1e-4))
         voiced = height + _OCTAVE * (f0 / self.fmin).log2()
@@ -273,7 +273,10 @@ def _low_pass(sample_rate, cutoff):
 
 
 def _finer():
-    """Weights (2 _REACH + 1, 2 _FINE + 1) of values from one lag before to one lag after."""
+    """Weights of values in the neighbourhood of a lag: one column for each quarter of a lag.
+
+    Peaks are sought within one lag, and a parabola through them reaches half a lag farther.
+    """
     place = torch.arange(-_FINE - _WIDE, _FINE + _WIDE + 1, dtype=torch.float64) / _FINE
     distance = place - torch.arange(-_REACH, _REACH + 1, dtype=torch.float64)[:, None]
     inside = (1 - (distance / (_REACH + 1)).square()).clamp(min=0)

@@ -210,10 +210,16 @@ def test_a_sine_is_periodic_to_72_decibels():
 
 
 @pytest.mark.parametrize(
-    ("rate", "hop", "fmin", "fmax"),
-    [(8000, 80, 60, 400), (44_100, 441, 55, 600), (22_050, 512, 80, 2000), (48_000, 100, 30, 90)],
+    ("rate", "hop", "fmin", "fmax", "limit"),
+    [
+        (8000, 80, 60, 400, 1),
+        (44_100, 441, 55, 600, 1),
+        (22_050, 512, 80, 2000, 1),
+        (48_000, 100, 30, 90, 1),
+        (16_000, 64, 1500, 4000, 15),  # frames of 23 samples
+    ],
 )
-def test_other_rates_and_ranges(rate, hop, fmin, fmax):
+def test_other_rates_and_ranges(rate, hop, fmin, fmax, limit):
     t = np.arange(rate // 2) / rate
     pitches = np.geomspace(1.02 * fmin, 0.98 * fmax, 6)
     clips = [np.sin(2 * np.pi * f0 * t) + np.cos(4 * np.pi * f0 * t) for f0 in pitches]
@@ -222,7 +228,7 @@ def test_other_rates_and_ranges(rate, hop, fmin, fmax):
     side = int(1.1 * rate / fmin / hop) + 1  # frames that reach beyond an end
     for f0, x in zip(pitches, run(clips, pitch), strict=True):
         assert x.shape[1] == len(t) // hop + 1 > 2 * side + 3
-        assert cents(x[0, side:-side], f0).max() < 1
+        assert cents(x[0, side:-side], f0).max() < limit
 
 
 def test_only_within_the_range():
