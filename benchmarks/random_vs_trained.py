@@ -130,10 +130,11 @@ def _report(rows, args):
     least = min(row["of_a_core"] for row in rows if row["system"] == TRAINED)
     yield "# Is the ranking of designs by random networks that of trained ones?"
     yield ""
-    yield f"Accuracy in percent, mean over {args.splits} splits with no group on both sides; each"
-    yield f"training takes {np.mean(spent):.1f} minutes (at most {args.minutes:g} and 25 epochs)"
-    yield f"and has {least:.0%} of a core at least. Made by"
-    yield "`python benchmarks/random_vs_trained.py`."
+    splits = len({row["split"] for row in rows})
+    yield "Accuracy in percent under splits with no group on both sides, mean over"
+    yield f"{splits} of each set. A training begins with the weights of `random + SVM` and takes"
+    yield f"{np.mean(spent):.1f} minutes (at most {args.minutes:g} and 25 epochs), in which it has"
+    yield f"{least:.0%} of a core at least. Made by `python benchmarks/random_vs_trained.py`."
     yield ""
     yield from about()
     for data, some in groupby(sorted({k[:2] for k in means}), lambda pair: pair[0]):
@@ -184,7 +185,7 @@ def _correlations(means):
 def _plot(rows):
     means, correlations = _means(rows), _correlations(_means(rows))
     sets = [*dict.fromkeys(data for data, _, _ in means)]
-    designs = [*dict.fromkeys(design for _, design, _ in means)]
+    designs = [design for design in DESIGNS if any(design in key for key in means)]
     axes = new_panels(None, len(sets), most=3, width=3.6, height=3.4)
     for ax, data in zip(axes, sets, strict=True):
         for i, design in enumerate(designs):
