@@ -97,8 +97,7 @@ def rolloff(power, resolution, shares):
     """Frequency up to which a bin holds a share of the power: [(...)], Hz, for each share."""
     below = power.cumsum(-1)
     total = below[..., -1:]
-    top = power.shape[-1] - 1
-    return [(below < share * total).sum(-1).clamp(max=top) * resolution for share in shares]
+    return [(below < share * total).sum(-1) * resolution for share in shares]
 
 
 def entropy(power):
