@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from .._tensors import mask
 from . import energy, formants, spectrum, voice
 from .base import Frontend
-from .pitch import Pitch, _fast_size
+from .filters import centred, fast_size, filtered, low_pass
+from .pitch import Pitch
 
 __all__ = ["GROUPS", "Contours"]
 
@@ -59,12 +60,12 @@ GROUPS = {
 }
 _NEED_PITCH = {"pitch", "voice", "formants"}
 _SHARES = (0.25, 0.5, 0.75, 0.9)
+_CUTOFF = 2000.0  # Hz; periods are found below
 _TOP = 5000.0  # Hz; levels above are not asked for
 _REFERENCE = 27.5  # Hz, the lowest A of a piano: semitone 0
 _PERIODS = 0.03  # seconds before and after a frame whose periods are compared
 _CHUNK = 1 << 18  # samples of frames computed together: their spectra should fit a cache
 _GPU_CHUNK = 1 << 25  # the same for a GPU
-_PART = 1 << 20  # samples summed in float64 or filtered together
 
 
 class Contours(Frontend):
@@ -185,8 +186,9 @@ class Contours(Frontend):
         self.pitch = None
         if _NEED_PITCH & {*groups}:
             self.pitch = Pitch(sample_rate, hop_length, fmin, fmax)
+        self.low_pass = low_pass(sample_rate, _CUTOFF)
         # even, and quickly transformed
-        self.n_fft = 2 * _fast_size(round(0.016 * sample_rate))
+        self.n_fft = 2 * fast_size(round(0.016 * sample_rate))
         self.resolution = sample_rate / self.n_fft
         window = torch.hann_window(self.n_fft, dtype=torch.float64)
         self.register_buffer("window", window, persistent=False)
@@ -194,9 +196,10 @@ class Contours(Frontend):
     def output_lengths(self, lengths):
         return 1 + lengths // self.step
 
+    @torch.no_grad()
     def forward(self, wave, lengths):
         n_frames = self.output_lengths(lengths)
-        wave = self._centred(wave, lengths)
+        wave = centred(wave, lengths)
         x = wave.new_zeros(len(wave), len(self.names), int(n_frames.max()))
         f0 = wave.new_zeros(len(wave), x.shape[2])
         if self.pitch is not None:
@@ -214,15 +217,9 @@ class Contours(Frontend):
         for name, values in columns.items():
             x[:, self.names.index(name)] = values
 
-    def _centred(self, wave, lengths):
-        """Waves less their means, which are taken in float64 not to lose a voice beside them."""
-        total = sum(part.sum(1, dtype=torch.float64) for part in wave.split(_PART, 1))
-        mean = (total / lengths.to(wave.device)).to(wave)
-        return mask((wave - mean[:, None])[:, None], lengths)[:, 0]
-
     def _of_periods(self, wave, lengths, f0, periodicity):
         """Harmonics-to-noise ratio, jitter and shimmer."""
-        smooth = voice.low_pass(wave, lengths, self.sample_rate)
+        smooth = filtered(wave, self.low_pass, lengths)
         marks = voice.period_marks(smooth, f0, self.sample_rate, self.step)
         side = max(1, round(_PERIODS * self.sample_rate / self.step))
         columns = voice.jitter_and_shimmer(marks, f0.shape, self.step, side)
