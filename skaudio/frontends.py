@@ -15,6 +15,7 @@ from torch import nn
 
 from ._frontends.base import FitLength, Frontend
 from ._frontends.chunks import Chunks
+from ._frontends.contours import Contours
 from ._frontends.pitch import Pitch
 from ._tensors import mask, root, within
 
@@ -22,6 +23,7 @@ __all__ = [
     "MFCC",
     "Chain",
     "Chunks",
+    "Contours",
     "FitLength",
     "Frontend",
     "LogMel",

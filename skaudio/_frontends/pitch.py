@@ -8,13 +8,13 @@ import torch.nn.functional as F
 
 from .._tensors import mask
 from .base import Frontend
+from .filters import fast_size, filtered, low_pass, means
 from .paths import best_path
 
 __all__ = ["Pitch"]
 
 _CHUNK = 1 << 18  # samples that a thread computes together: 1 MB, to fit its cache
 _GPU_CHUNK = 1 << 24  # the same for a GPU
-_PART = 1 << 20  # samples converted to float64 together
 _CUTOFF = 2000.0  # Hz
 _CANDIDATES = 8
 _BALLAST = 1e-9  # of the power of a sample at the clip's peak
@@ -128,9 +128,9 @@ class Pitch(Frontend):
         self.first, self.last = math.floor(self.rate / fmax), math.ceil(self.rate / fmin)
         self.n_lags = self.last + _REACH + 2
         self.width = 2 * max(round(self.rate / fmin), self.n_lags // 2) + 1
-        self.n_fft = _fast_size(self.width + self.n_lags)
+        self.n_fft = fast_size(self.width + self.n_lags)
         self.n_candidates = min(_CANDIDATES, self.last - self.first + 1)
-        self.low_pass = _low_pass(sample_rate, cutoff)
+        self.low_pass = low_pass(sample_rate, cutoff)
         self.register_buffer("finer", _finer(), persistent=False)
         favour = _OCTAVE * torch.arange(self.first, self.last + 1).mul(fmin / self.rate).log2()
         self.register_buffer("favour", favour, persistent=False)
@@ -160,36 +160,11 @@ class Pitch(Frontend):
 
     def _prepared(self, wave, lengths):
         """Low-passed and decimated waves with a peak of 1, half a frame of zeros on each side."""
-        # The mean is taken in float64: next to a large offset float32 would lose a quiet voice.
-        total = sum(part.sum(1, dtype=torch.float64) for part in wave.split(_PART, 1))
-        mean = (total / lengths.to(wave.device)).float()[:, None]
-        n, side = -(-wave.shape[1] // self.stride), self.width // 2
-        padded = wave.new_zeros(len(wave), n + 2 * side + 1)
-        part = max(1, _chunk(wave) // len(wave))
-        for begin in range(0, n, part):
-            end = min(begin + part, n)
-            some = self._filtered(wave, lengths, mean, begin, end)
-            padded[:, side + begin : side + end] = some
-        # the filter has moved something beyond the end, which only a padded clip has room for
-        within = padded[:, None, side : side + n]
-        mask(within, -(-lengths // self.stride))
-        peak = torch.maximum(within.amax(2), -within.amin(2))
-        return padded.div_(peak.masked_fill(peak == 0, 1.0))
-
-    def _filtered(self, wave, lengths, mean, begin, end):
-        """Samples begin to end of the low-passed and decimated waves."""
-        half = len(self.low_pass) // 2
-        first, last = begin * self.stride - half, (end - 1) * self.stride + half + 1
-        before, beyond = max(-first, 0), max(last - wave.shape[1], 0)
-        first += before
-        some = mask((wave[:, first:last] - mean)[:, None], lengths - first)[:, 0]
-        some = F.pad(some, (before, beyond))
-        # As sums of delayed waves: convolutions round differently from one batch to another.
-        last = (end - begin - 1) * self.stride + 1
-        return sum(
-            weight * some[:, delay : delay + last : self.stride]
-            for delay, weight in enumerate(self.low_pass)
-        )
+        mean = means(wave, lengths)
+        wave = filtered(wave, self.low_pass, lengths, stride=self.stride, mean=mean)
+        peak = torch.maximum(wave.amax(1, keepdim=True), -wave.amin(1, keepdim=True))
+        side = self.width // 2
+        return F.pad(wave, (side, side + 1)).div_(peak.masked_fill(peak == 0, 1.0))
 
     def _candidates(self, frames):
         """Candidates of frames (n, width)."""
@@ -264,16 +239,6 @@ def _chunk(wave):
     return _GPU_CHUNK if wave.is_cuda else _CHUNK * torch.get_num_threads()
 
 
-def _low_pass(sample_rate, cutoff):
-    """Sinc of 2 ms under a Hann window; of one sample where nothing is to be removed."""
-    half = round(1e-3 * sample_rate) if 2 * cutoff < sample_rate else 0
-    t = torch.arange(-half, half + 1, dtype=torch.float64)
-    kernel = (
-        torch.sinc(2 * cutoff / sample_rate * t) * (math.pi / (2 * half + 2) * t).cos().square()
-    )
-    return (kernel / kernel.sum()).tolist()
-
-
 def _finer():
     """Weights of values in the neighbourhood of a lag: one column for each quarter of a lag.
 
@@ -284,10 +249,3 @@ def _finer():
     inside = (1 - (distance / (_REACH + 1)).square()).clamp(min=0)
     weights = distance.sinc() * torch.special.i0(_KAISER * inside.sqrt())
     return (weights / weights.sum(0)).float()
-
-
-def _fast_size(n):
-    """Return the first number from n on whose prime factors are 2, 3 and 5."""
-    while 30**30 % n:
-        n += 1
-    return n
