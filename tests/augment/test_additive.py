@@ -118,3 +118,9 @@ def test_a_voice_in_a_made_room_does_not_begin_sooner():
 def test_a_clip_alone_in_its_batch_has_nobody_to_talk_to():
     wave = white(1, 2000)
     assert torch.equal(add_speech(wave, seeded()), wave)
+
+
+def test_silent_noises_and_voices_add_nothing():
+    wave = 3e4 * white(3, 700)
+    assert torch.equal(add_noise(wave, seeded(), noises=[np.zeros(50)]), wave)
+    assert torch.equal(add_speech(wave, seeded(), speech=[np.zeros(50)]), wave)
