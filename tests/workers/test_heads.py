@@ -1,6 +1,7 @@
 """Heads and losses of workers: numbers of parameters, and float64."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -111,6 +112,16 @@ def test_neighbouring_frames_are_predicted_at_once():
     assert loss == pytest.approx(expected, rel=1e-5)
     # who predicts the mean errs by what is not beyond the chunk
     assert float(worker.chance) == pytest.approx(np.square(near).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [Ramp, partial(Waveform, channels=(2, 2, 2))])
+def test_an_encoder_of_fewer_frames_predicts_what_is_there(kind):
+    torch.manual_seed(0)
+    worker, wave = kind(3, 160, 16000), torch.randn(2, 1600)
+    frames = torch.randn(2, 3, 8)
+    loss = worker(lesson_of(frames, wave)).detach()
+    # the same as of a chunk that ends with the last frame
+    torch.testing.assert_close(worker(lesson_of(frames, wave[:, :1280])).detach(), loss)
 
 
 @pytest.mark.parametrize(("name", "value", "error"), [
