@@ -189,3 +189,11 @@ def test_targets_of_a_chunk_do_not_depend_on_the_others(name):
     together = targets(worker, np.stack([*CLIPS, np.zeros_like(NOISE, np.float32)]))
     for wave, x in zip(CLIPS, together, strict=False):
         np.testing.assert_allclose(targets(worker, wave[None])[0], x, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["fbank+", "mfcc"])
+def test_targets_are_exact_where_the_network_is_not(name):
+    (worker,) = workers.build([name], 4, 160, 16000).values()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = targets(worker)
+    np.testing.assert_array_equal(found, targets(worker))
