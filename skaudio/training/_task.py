@@ -1,18 +1,22 @@
 """The public contract of training: a batch of crops in, a loss to go down and named scores out."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
 
 from ..frontends import Frontend, Wave
 from ..networks import Network
+from ..networks.sinc import SincConv
 
 __all__ = ["CropBatch", "Outcome", "Task"]
 
 _WARM_UP = 0.05  # share of the training in which the learning rate rises
+# The edges of filters are thousands of Hz, other weights are near 1: steps of one size would leave
+# the edges where they are.
+_EDGE_RATE = 3000.0
 
 
 class CropBatch(NamedTuple):
@@ -29,12 +33,16 @@ class CropBatch(NamedTuple):
         first of them.
     target : Tensor of shape (B, ...) or None
         Entry of ``y`` for that clip: a label, or what the task is conditioned on.
+    group : Tensor of shape (B,), int64, or None
+        Crops of one number may hold the same clips: it is that of the clip, or of those that
+        are joined with it.
     """
 
     wave: torch.Tensor
     weight: torch.Tensor
     clip: torch.Tensor
     target: torch.Tensor | None = None
+    group: torch.Tensor | None = None
 
 
 class Outcome(NamedTuple):
@@ -76,8 +84,9 @@ class Task(nn.Module):
     ----------
     min_samples : int
         Shortest crop, samples; by default that of the network. Shorter clips are left out.
-    joins_clips : bool, default=True
+    joins_clips : bool or "groups", default=True
         Whether clips shorter than a crop are joined with others of their group and label.
+        "groups": if `fit` is given groups.
     divisible : bool, default=True
         Whether a batch may be computed in parts where memory is short. False for tasks that
         compare the clips of a batch with each other.
@@ -101,7 +110,7 @@ class Task(nn.Module):
         The optimizer whose update this batch is for; the loop tells it. None: all, or validation.
     """
 
-    joins_clips: bool = True
+    joins_clips: bool | Literal["groups"] = True
     divisible: bool = True
     chance: float | None = None
     judged_by: str = "loss"
@@ -133,6 +142,19 @@ class Task(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(batch)")
 
+    def prepare(self, batches: Iterable[CropBatch]) -> None:
+        """Look at the training clips before the first update; by default there is no need to.
+
+        What is measured here must be in the `state_dict`: a training that goes on from a
+        checkpoint is not prepared again, a warm start is.
+
+        Parameters
+        ----------
+        batches : iterable of CropBatch
+            One epoch, the same whenever it is iterated over and in every process. The task and
+            the batches are on the CPU.
+        """
+
     def frames(self, wave: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Run front-end and network.
 
@@ -160,9 +182,15 @@ class Task(nn.Module):
         Returns
         -------
         optimizers : list of torch.optim.Optimizer
-            By default one Adam of all weights.
+            By default one Adam of all weights, in which edges of band-pass filters learn faster:
+            in Hz they have far to go.
         """
-        return [torch.optim.Adam(self.parameters(), lr=learning_rate, fused=True)]
+        edges = [p for m in self.modules() if isinstance(m, SincConv) for p in m.parameters()]
+        own = {id(p) for p in edges}
+        groups = [{"params": [p for p in self.parameters() if id(p) not in own]}]
+        if edges:
+            groups.append({"params": edges, "lr": _EDGE_RATE * learning_rate})
+        return [torch.optim.Adam(groups, lr=learning_rate, fused=True)]
 
     def schedule(self, progress: float) -> float:
         """Factor of all learning rates.
