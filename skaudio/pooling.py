@@ -33,6 +33,7 @@ NAMED = {
     "pyramid": ("pyramid",),
     "course": ("course",),
 }
+ONLY = ("",)  # resolved: of maps that have one frame, that frame; it adds nothing to their names
 MOST_COEFFICIENTS = 64
 _CHUNK = 1 << 20  # numbers converted to float64 at a time
 
@@ -241,6 +242,7 @@ _POOLS = {
     "pyramid": pyramid,
     "course": course,
     "dct0": mean,
+    ONLY[0]: mean,
 }
 
 
