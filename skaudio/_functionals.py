@@ -1,11 +1,11 @@
 """Functionals: numbers that tell how a contour runs over a clip. Stages 4 and 5 use them.
 
-A contour is a channel of frames of which some are valid: those of the clip, or the voiced ones among
-them. Nothing else is read. Time u runs from 0 at the first valid frame to 1 at the last one. What
-would not change if a constant were added is 0, not a rounding error, for a contour that is constant.
+A contour is a channel of frames of which some are valid: those of the clip, or the voiced ones
+among them. Nothing else is read. Time u runs from 0 at the first valid frame to 1 at the last one.
+What would not change if a constant were added is 0, no rounding error, for a constant contour.
 
 None of them hangs on which of several nearly equal frames is the largest, since rounding decides
-that: values closer together than 1e-4 of the largest one (`Course.grain`) count as equal.
+that: values closer together than 1e-4 of the largest one, or 1e-9, count as equal (``grain``).
 """
 
 from functools import cached_property
@@ -15,11 +15,12 @@ import torch.nn.functional as F
 
 from ._tensors import root
 
-__all__ = ["FAMILIES", "Course", "functional_names", "functionals", "interpolated"]
+__all__ = ["FAMILIES", "functional_names", "functionals", "interpolated"]
 
 PERCENTILES = (5, 20, 50, 80, 95)
 RANGES = ((20, 80), (5, 95))
 REACH = 5  # frames on either side that a peak is higher than
+_LEAST = 1e-9  # less is rounding where 0 is meant
 _TINY = 1e-30  # in place of a divisor of 0
 _BLOCK = 1 << 20  # numbers converted to float64 at a time
 
@@ -45,7 +46,7 @@ def interpolated(x, position):
     return torch.lerp(*pair, position.frac().to(x)[:, None])
 
 
-class Course:
+class _Course:
     """Contours of a batch, and what several functionals need of them.
 
     Parameters
@@ -114,7 +115,8 @@ class Course:
     @cached_property
     def grain(self):
         """What counts as no difference (B, C)."""
-        return 1e-4 * self.only(self.x + self.first[..., None]).abs().amax(-1)
+        largest = self.only(self.x + self.first[..., None]).abs().amax(-1)
+        return (1e-4 * largest).clamp(min=_LEAST)
 
     @cached_property
     def span(self):
@@ -144,7 +146,7 @@ def _moments(course):
 
 def _shape(course):
     # skewness and kurtosis
-    scale = torch.maximum(course.deviation, course.grain).clamp(min=_TINY)
+    scale = torch.maximum(course.deviation, course.grain)
     z = course.centred / scale[..., None]
     return course.mean(z**3), course.mean(z**4)
 
@@ -199,7 +201,7 @@ def _positions(course):
     # the centre of what stands out of the upper, or lower, tenth of the range: unlike the place of
     # the one largest frame it moves but little if the frames do
     low, high = course.span
-    width = (0.1 * (high - low) + course.grain).clamp(min=_TINY)[..., None]
+    width = (0.1 * (high - low) + course.grain)[..., None]
 
     def centre(depth):
         weight = course.only((1 - depth / width).clamp(min=0))
@@ -212,10 +214,10 @@ def _peaks(course):
     # A peak is the highest frame within REACH, and stands out on both sides by a tenth of the
     # range. Its height is over the mean.
     low, high = course.span
-    grain = course.grain.clamp(min=_TINY)[..., None]
+    grain = course.grain[..., None]
     x = course.only((course.x / grain).round() * grain)  # of a flat top, the first frame counts
     before, after = (_beside(course, x, side) for side in (0, 1))
-    prominent = x - (0.1 * (high - low) + course.grain)[..., None]
+    prominent = x - (0.1 * (high - low))[..., None] - grain
     peak = course.valid & (x > before[0]) & (x >= after[0])
     peak = peak & (prominent > before[1]) & (prominent > after[1])
     number = peak.sum(-1)
@@ -326,7 +328,7 @@ def functionals(x, valid, families, rate=1.0):
         return x.new_zeros(n_clips, len(names) * n_channels)
     blocks = []
     for block in x.split(max(1, _BLOCK // (n_clips * n_frames)), dim=1):
-        course = Course(block, valid, rate)
+        course = _Course(block, valid, rate)
         found = [values for family in families for values in FAMILIES[family][0](course)]
         blocks.append(torch.stack(found, dim=1).to(x.dtype))
     return torch.cat(blocks, dim=2).flatten(1)

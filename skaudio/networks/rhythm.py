@@ -1,5 +1,6 @@
 """Rhythm of a clip: modulation of its loudness, onsets, voiced and unvoiced segments."""
 
+import itertools
 import math
 
 import torch
@@ -17,7 +18,7 @@ REACH = 0.05  # seconds on either side in which an onset rises fastest
 _LOUD = 0.01  # of the mean loudness: silence, to the logarithm
 
 NAMES = (
-    *(f"modulation{low}to{high}" for low, high in zip(EDGES, EDGES[1:], strict=False)),
+    *(f"modulation{low}to{high}" for low, high in itertools.pairwise(EDGES)),
     "modulation_depth",
     "modulation_centroid",
     "modulation_peak",
@@ -117,7 +118,7 @@ def _modulation(relative, lengths, rate):
     total = power.sum(1, keepdim=True)
     shares = [
         (power * ((hz >= low) & (hz < high))).sum(1, keepdim=True)
-        for low, high in zip(EDGES, EDGES[1:], strict=False)
+        for low, high in itertools.pairwise(EDGES)
     ]
     shares.append((power * hz).sum(1, keepdim=True))
     peak = hz[power.argmax(1)][:, None].masked_fill(total < FLOOR, 0.0)

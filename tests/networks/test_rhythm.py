@@ -1,5 +1,7 @@
 """Rhythm against loops in float64, and on loudness whose rhythm is known."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -45,7 +47,7 @@ def modulation(x):
     inside = (hz >= 1) & (hz < 16)
     total = power[inside].sum()
     found = {"modulation_depth": np.sqrt(total), "modulation_peak": 0.0}
-    for low, high in zip(EDGES[:-1], EDGES[1:], strict=True):
+    for low, high in itertools.pairwise(EDGES):
         share = power[(hz >= low) & (hz < high)].sum() / (total + 1e-6)
         found[f"modulation{low}to{high}"] = share
     found["modulation_centroid"] = (power * hz)[inside].sum() / (total + 1e-6)
@@ -100,7 +102,10 @@ def test_each_clip_alone(clips):
 @pytest.mark.parametrize("seconds", [4, 11.3])
 def test_modulation_of_known_frequency(hz, seconds):
     n = round(seconds * RATE)
-    x = 1 + 0.5 * torch.cos(2 * torch.pi * hz * torch.arange(n, dtype=torch.float64) / RATE + 1)[None]
+    x = (
+        1
+        + 0.5 * torch.cos(2 * torch.pi * hz * torch.arange(n, dtype=torch.float64) / RATE + 1)[None]
+    )
     power, frequencies = modulation_spectrum(x, torch.tensor([n]), RATE)
     assert float(frequencies[power[0].argmax()]) == pytest.approx(hz, abs=0.05)
     near = (frequencies - hz).abs() < 0.5
