@@ -25,7 +25,7 @@ def contours():
     return x.astype(np.float32), valid
 
 
-# --- one contour at a time: values x at frames t ---------------------------------------------------
+# --- one contour at a time: values x at frames t --------------------------------------------------
 
 
 def moments(x, t):
