@@ -237,7 +237,7 @@ class Contours(Frontend):
         for first in range(0, n_clips, max(1, chunk // n_frames)):
             clips = slice(first, first + max(1, chunk // n_frames))
             for begin in range(0, n_frames, chunk):
-                end = min(begin + chunk, n_frames)
+                end = begin + chunk
                 before = max(0, begin - 1)  # the flux needs one frame more
                 samples = wave[clips, before * self.step : (end - 1) * self.step + self.n_fft]
                 frames = samples.unfold(1, self.n_fft, self.step)

@@ -43,7 +43,10 @@ def best_path(strength, octave, lengths, leap, change):
     pointers = [torch.zeros(1, n_clips, n_states, dtype=torch.uint8)]
     for begin in range(1, n_frames, block):
         here = slice(begin, min(begin + block, n_frames))
-        moves, origin = _moves(strength[:, here], octave[:, begin - 1 : here.stop], leap, change), []
+        moves, origin = (
+            _moves(strength[:, here], octave[:, begin - 1 : here.stop], leap, change),
+            [],
+        )
         beyond = (torch.arange(here.start, here.stop) >= lengths[:, None]).T.to(moves.device)
         for move in moves.masked_fill_(beyond[..., None, None], 0.0):
             score, best = (score[:, None] + move).max(2)
@@ -55,8 +58,7 @@ def best_path(strength, octave, lengths, leap, change):
 def _moves(strength, octave, leap, change):
     """Gain (n, B, to, from) of all moves into n frames, from the octaves of n + 1 frames."""
     strength, octave = strength.double().clamp(min=_NEVER), octave.double()
-    n_clips, n, n_states = strength.shape
-    moves = strength[..., None].repeat(1, 1, 1, n_states)
+    moves = strength[..., None].repeat(1, 1, 1, strength.shape[2])
     moves[..., :-1, :-1] -= leap * (octave[:, 1:, :, None] - octave[:, :-1, None]).abs()
     moves[..., :-1, -1] -= change
     moves[..., -1, :-1] -= change

@@ -20,7 +20,9 @@ _CANDIDATES = 12
 _BALLAST = 1e-9  # of the power of a sample at the clip's peak
 _REACH = 8  # lags on either side that an interpolated value is made of
 _KAISER = 12.0  # shape of its window
+_WIDE = 2
 _FINE = 4  # interpolated values per lag
+_FAITHFUL = 0.8
 _FARTHEST = 0.06  # relative correction of a period that its multiples may make
 _MULTIPLES = (3, 1 << 20)  # of the period: the third, and the last within reach
 # Boersma's and Praat's; the last two for steps of 10 ms
@@ -29,7 +31,10 @@ _LARGEST = 1 - 2**-24  # periodicity, the float32 before 1
 
 
 class _Candidates(NamedTuple):
-    """Periods that a frame may have: (n, K) frequencies (Hz), periodicities and strengths."""
+    """What frames may be: K frequencies (Hz), their periodicities, K + 1 strengths.
+
+    The last strength is that of "unvoiced". It is -inf where there is no candidate.
+    """
 
     f0: torch.Tensor
     height: torch.Tensor
@@ -62,21 +67,26 @@ class Pitch(Frontend):
 
     Notes
     -----
-    The wave, less its mean, is low-passed at 2 kHz (or 2 ``fmax``, if that is more), since the
-    peaks of a wide band are so narrow that the lags miss some and take their multiples, and
-    decimated to at least four times that frequency. Of each frame x of F samples less its mean
+    The wave, less its mean, is low-passed at 2 kHz (or 1.5 ``fmax``, if that is more) and decimated
+    to at least four times that frequency. In a wider band the peaks of an autocorrelation are
+    narrower than the step from one lag to the next, and a period would often lose to its multiples.
+    Of each frame x of F samples, less its mean,
 
     .. math:: n(\tau) = \frac{2 \sum_{j < F - \tau} x_j x_{j + \tau}}
         {\sum_{j < F - \tau} x_j^2 + \sum_{j \ge \tau} x_j^2}
 
-    is computed, one minus the normalised difference function of YIN [1]_ in the form of McLeod
-    and Wyvill [2]_: it is 1 at the periods of a periodic wave, centred on the middle of the frame at
-    every lag, so that a rising pitch is not read too early or late. Its twelve strongest peaks
-    are candidates, of strength n(τ) - 0.01 log2(fmin τ); that of "unvoiced" is 0.45, and more in
-    frames of less than 3 % of the clip's peak. The path through the clip with the highest sum of
-    strengths wins, where a change of voicing costs 0.14 and a leap 0.35 per octave in 10 ms; all
-    these numbers are Boersma's [3]_. The values between the lags are interpolated by a windowed
-    sinc, and the period is read where its multiple k τ has a peak, too, as errors are divided by k.
+    is computed, which is 1 at the periods of a periodic wave. It is one minus the difference
+    function of YIN [1]_, normalised as by McLeod and Wyvill [2]_; at every lag it is centred on
+    the middle of the frame, so that a rising pitch is read neither early nor late.
+
+    The twelve strongest peaks of n are candidates, of strength n(τ) - 0.01 log2(fmin τ). That of
+    "unvoiced" is 0.45, and more in frames that stay below 3 % of the clip's peak. The path through
+    the clip with the highest sum of strengths is chosen, where a change of voicing costs 0.14 and a
+    leap 0.35 per octave, for steps of 10 ms; all these numbers are Boersma's [3]_.
+
+    Values between the lags are interpolated by a sinc under a Kaiser window. Where n has a peak at
+    a multiple k τ of the period, too, the period is that peak's lag divided by k, which divides
+    the error that noise makes; first k = 3, then the largest within reach.
 
     References
     ----------
@@ -107,15 +117,16 @@ class Pitch(Frontend):
                 f"of sample_rate={sample_rate!r}"
             )
         self.step, self.fmin, self.fmax = hop_length, fmin, fmax
-        self.seconds = hop_length / sample_rate
-        cutoff = max(_CUTOFF, 2 * fmax)
+        self.prices = [price * 0.01 * sample_rate / hop_length for price in (_LEAP, _CHANGE)]
+        cutoff = max(_CUTOFF, 1.5 * fmax)
         self.stride = max(1, int(sample_rate / (4 * cutoff)))
         self.rate = sample_rate / self.stride
         self.first, self.last = math.floor(self.rate / fmax), math.ceil(self.rate / fmin)
         self.width = 2 * round(self.rate / fmin) + 1
         self.n_lags = self.last + _REACH + 2
         self.n_fft = _fast_size(self.width + self.n_lags)
-        self.register_buffer("low_pass", _low_pass(sample_rate, cutoff), persistent=False)
+        self.n_candidates = min(_CANDIDATES, self.last - self.first + 1)
+        self.low_pass = _low_pass(sample_rate, cutoff)
         self.register_buffer("finer", _finer(), persistent=False)
         favour = _OCTAVE * torch.arange(self.first, self.last + 1).mul(fmin / self.rate).log2()
         self.register_buffer("favour", favour, persistent=False)
@@ -128,19 +139,21 @@ class Pitch(Frontend):
         n_frames = self.output_lengths(lengths)
         wave = self._prepared(wave, lengths)
         shape = len(wave), int(n_frames.max())
-        found = [wave.new_zeros(*shape, _CANDIDATES) for _ in range(2)]
-        strength = wave.new_full((*shape, _CANDIDATES + 1), -torch.inf)
+        n = self.n_candidates
+        found = _Candidates(*(wave.new_zeros(*shape, k) for k in (n, n, n + 1)))
         frames = wave.unfold(1, self.width, 1)
         clip, frame = torch.meshgrid(*map(torch.arange, shape), indexing="ij")
         valid = frame < n_frames[:, None]
-        chunk = max(1, (_GPU_CHUNK if wave.is_cuda else _CHUNK) // self.n_fft)
+        chunk = _GPU_CHUNK if wave.is_cuda else _CHUNK * torch.get_num_threads()
+        chunk = max(1, chunk // self.n_fft)
         for i, t in zip(clip[valid].split(chunk), frame[valid].split(chunk), strict=True):
-            # the sample next to t hops; there are as many before it in the padded wave as in a side
+            # The sample nearest to the middle, t hops; as the padded wave begins half a frame
+            # earlier, this is where the frame begins in it.
             start = (2 * t * self.step + self.stride) // (2 * self.stride)
             values = self._candidates(frames[i.to(wave.device), start.to(wave.device)])
-            for whole, some in zip((*found, strength), values, strict=True):
+            for whole, some in zip(found, values, strict=True):
                 whole[i, t] = some
-        return self._chosen(*found, strength, n_frames), n_frames
+        return self._chosen(found, n_frames), n_frames
 
     def _prepared(self, wave, lengths):
         """Low-passed and decimated waves with a peak of 1, half a frame of zeros on each side."""
@@ -148,13 +161,23 @@ class Pitch(Frontend):
         total = sum(part.sum(1, dtype=torch.float64) for part in wave.split(_PART, 1))
         mean = total / lengths.to(wave.device)
         wave = mask((wave - mean.float()[:, None])[:, None], lengths)
-        kernel = self.low_pass
-        wave = F.conv1d(wave, kernel[None, None], stride=self.stride, padding=len(kernel) // 2)
+        wave = self._filtered(wave[:, 0])[:, None]
         # the filter has moved something beyond the end, which only a padded clip has room for
         wave = mask(wave, -(-lengths // self.stride))[:, 0]
         peak = wave.abs().amax(1, keepdim=True)
         side = self.width // 2
         return F.pad(wave / peak.masked_fill(peak == 0, 1.0), (side, side + 1))
+
+    def _filtered(self, wave):
+        """Every stride-th sample of the low-passed waves."""
+        half = len(self.low_pass) // 2
+        n = -(-wave.shape[1] // self.stride)
+        wave = F.pad(wave, (half, half + self.stride))
+        # As sums of delayed waves: convolutions round differently from one batch to another.
+        return sum(
+            weight * wave[:, delay : delay + n * self.stride : self.stride]
+            for delay, weight in enumerate(self.low_pass)
+        )
 
     def _candidates(self, frames):
         """Candidates of frames (n, width)."""
@@ -167,7 +190,7 @@ class Pitch(Frontend):
         height = here + (after - before).square() / (8 * bend)
         peak = (here > before) & (here >= after)  # of equal values, the first
         strength = (height - self.favour).masked_fill(~peak, -torch.inf)
-        strength, lag = strength.topk(min(_CANDIDATES, strength.shape[1]), sorted=False)
+        strength, lag = strength.topk(self.n_candidates, sorted=False)
         found = strength > -torch.inf
         lag = lag + self.first
         offset, height, _ = self._summit(n, lag)
@@ -175,9 +198,11 @@ class Pitch(Frontend):
         for most in _MULTIPLES:
             k = (self.last / period).floor().clamp(1, most)
             lag = (k * period).round().long().clamp(max=self.last)
-            offset, _, inside = self._summit(n, lag)
+            offset, far, inside = self._summit(n, lag)
             better = (lag + offset) / k
-            near = inside & ((better - period).abs() < _FARTHEST * period)
+            near = (
+                inside & (far > _FAITHFUL * height) & ((better - period).abs() < _FARTHEST * period)
+            )
             period = torch.where(near, better, period)
         f0 = self.rate / period
         found &= (f0 > self.fmin * (1 - 1e-4)) & (f0 < self.fmax * (1 + 1e-4))
@@ -186,7 +211,7 @@ class Pitch(Frontend):
         unvoiced = _VOICING + (2 - loudest * (1 + _VOICING) / _SILENCE).clamp(min=0)
         strength = torch.cat([voiced.masked_fill(~found, -torch.inf), unvoiced], 1)
         height = height.clamp(0, _LARGEST).masked_fill(~found, 0.0)
-        return _Candidates(f0.masked_fill(~found, 0.0), height, strength)
+        return _Candidates(f0.clamp(self.fmin, self.fmax), height, strength)
 
     def _periodicity(self, frames):
         """Normalised autocorrelation (n, n_lags) of frames (n, width) without a mean."""
@@ -203,37 +228,38 @@ class Pitch(Frontend):
         taps = torch.arange(-_REACH, _REACH + 1, device=n.device)
         near = (lag[..., None] + taps).abs()  # n is even
         values = n.gather(1, near.flatten(1)).view(near.shape) @ self.finer
-        top = values[..., 1:-1].argmax(-1, keepdim=True) + 1
-        before, here, after = (values.gather(-1, top + d)[..., 0] for d in (-1, 0, 1))
+        top = values[..., _WIDE:-_WIDE].argmax(-1, keepdim=True) + _WIDE
+        before, here, after = (values.gather(-1, top + d)[..., 0] for d in (-_WIDE, 0, _WIDE))
         inside = (here >= before) & (here >= after) & (here > 0)
         bend = (2 * here - before - after).clamp(min=1e-9)
         move = ((after - before) / (2 * bend)).clamp(-1, 1).masked_fill(~inside, 0.0)
         height = here + (after - before) * move / 4
-        return (top[..., 0] + move) / _FINE - 1, height, inside
+        return (top[..., 0] + _WIDE * move) / _FINE - 1 - _WIDE / _FINE, height, inside
 
-    def _chosen(self, f0, height, strength, n_frames):
+    def _chosen(self, found, n_frames):
         """Channels (B, 2, N) of the best path."""
-        octave = f0.clamp(min=self.fmin).log2()
-        costs = (price * 0.01 / self.seconds for price in (_LEAP, _CHANGE))
-        path = best_path(strength, octave, n_frames, *costs)[..., None]
-        voiced = path < _CANDIDATES
-        path = path.clamp(max=_CANDIDATES - 1)
-        height = torch.where(voiced, height.gather(2, path), height.amax(2, keepdim=True))
-        f0 = f0.gather(2, path).masked_fill(~voiced, 0.0)
-        return mask(torch.cat([f0, height], 2).transpose(1, 2).contiguous(), n_frames)
+        path = best_path(found.strength, found.f0.log2(), n_frames, *self.prices)[..., None]
+        voiced = path < self.n_candidates
+        path = path.clamp(max=self.n_candidates - 1)
+        f0 = found.f0.gather(2, path).masked_fill(~voiced, 0.0)
+        height = found.height.gather(2, path)
+        height = torch.where(voiced, height, found.height.amax(2, keepdim=True))
+        return mask(torch.cat([f0, height], 2).transpose(1, 2), n_frames)
 
 
 def _low_pass(sample_rate, cutoff):
     """Sinc of 2 ms under a Hann window; of one sample where nothing is to be removed."""
     half = round(1e-3 * sample_rate) if 2 * cutoff < sample_rate else 0
     t = torch.arange(-half, half + 1, dtype=torch.float64)
-    kernel = torch.sinc(2 * cutoff / sample_rate * t) * (math.pi / (2 * half + 2) * t).cos().square()
-    return (kernel / kernel.sum()).float()
+    kernel = (
+        torch.sinc(2 * cutoff / sample_rate * t) * (math.pi / (2 * half + 2) * t).cos().square()
+    )
+    return (kernel / kernel.sum()).tolist()
 
 
 def _finer():
     """Weights (2 _REACH + 1, 2 _FINE + 1) of values from one lag before to one lag after."""
-    place = torch.arange(-_FINE, _FINE + 1, dtype=torch.float64) / _FINE
+    place = torch.arange(-_FINE - _WIDE, _FINE + _WIDE + 1, dtype=torch.float64) / _FINE
     distance = place - torch.arange(-_REACH, _REACH + 1, dtype=torch.float64)[:, None]
     inside = (1 - (distance / (_REACH + 1)).square()).clamp(min=0)
     weights = distance.sinc() * torch.special.i0(_KAISER * inside.sqrt())

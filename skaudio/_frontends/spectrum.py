@@ -97,8 +97,7 @@ def rolloff(power, resolution, shares):
     """Frequency up to which a bin holds a share of the power: [(...)], Hz, for each share."""
     below = power.cumsum(-1)
     total = below[..., -1:]
-    top = power.shape[-1] - 1
-    return [(below < share * total).sum(-1).clamp(max=top) * resolution for share in shares]
+    return [(below < share * total).sum(-1) * resolution for share in shares]
 
 
 def entropy(power):
@@ -158,13 +157,17 @@ def tilt(level, resolution, low=100.0, high=5000.0):
 
 
 def _regression(y, x, weights):
-    # Σ w (x - x̄) y / Σ w (x - x̄)²; the mean of y drops out, as Σ w (x - x̄) = 0
+    # Σ w (x - x̄) y / Σ w (x - x̄)²; any constant of y drops out, as Σ w (x - x̄) = 0, and is taken
+    # off so that a level spectrum has a slope of exactly 0
     x = x - (weights * x).sum() / weights.sum()
-    return y @ (weights * x / ((weights * x.square()).sum() + _TINY))
+    return (y - y[..., :1]) @ (weights * x / ((weights * x.square()).sum() + _TINY))
 
 
 def harmonic_level(level, resolution, frequency):
     """Level of the partial at a frequency, by a parabola through the three bins around it.
+
+    The peak of a sine under a Hann window is rounder at its top than that parabola, whose vertex
+    is 4/3 d² dB too high if it lies d bins from the middle one, at most half a bin.
 
     Parameters
     ----------
@@ -185,5 +188,6 @@ def harmonic_level(level, resolution, frequency):
     below, at, above = level.gather(1, around).unbind(1)
     rise, curve = (above - below) / 2, 2 * at - below - above
     peaked = curve > 2 * rise.abs()  # the vertex is within half a bin of the middle one
-    vertex = at + rise.square() / (2 * curve.masked_fill(~peaked, 1.0))
+    shift = rise / curve.masked_fill(~peaked, 1.0)
+    vertex = at + rise * shift / 2 - 4 / 3 * shift.square()
     return torch.where(peaked, vertex, torch.maximum(at, torch.maximum(below, above)))

@@ -106,16 +106,17 @@ def period_marks(wave, f0, sample_rate, hop_length):
     clip, expected, period, run = _expected(f0.double(), sample_rate, hop_length)
     if not len(clip):
         return Marks(clip, expected, expected, run)
-    top, high = _highest(wave, clip, expected, 0.5 * period)
-    bottom, low = _highest(-wave, clip, expected, 0.5 * period)
-    # an amplitude mark of the clip's weaker side would be a formant's, not the period's
-    balance = torch.zeros(len(wave), dtype=high.dtype, device=wave.device)
-    balance.index_add_(0, clip, high - low)
+    up = torch.ones_like(expected)
+    top, high = _highest(wave, up, clip, expected, 0.5 * period)
+    bottom, low = _highest(wave, -up, clip, expected, 0.5 * period)
+    # on the other side of the axis the highest peak may be a formant's, and change from period to
+    # period
+    balance = high.new_zeros(len(wave)).index_add_(0, clip, high - low)
     upward = balance[clip] >= 0
     first, height = torch.where(upward, top, bottom), torch.where(upward, high, low)
     shift = _drift((first - expected) / period, height.clamp(min=0), run)
-    signed = wave * torch.where(balance >= 0, 1.0, -1.0).to(wave)[:, None]
-    position, amplitude = _highest(signed, clip, expected + shift * period, _REACH * period)
+    place = expected + shift * period
+    position, amplitude = _highest(wave, 2 * upward - up, clip, place, _REACH * period)
     return Marks(clip, position, amplitude, run)
 
 
@@ -137,26 +138,26 @@ def _expected(f0, sample_rate, hop_length):
     return clip, (frame + fraction) * hop_length, period, run
 
 
-def _highest(wave, clip, place, reach):
-    """Where (samples, to a fraction) and how high the wave is within ``reach`` of a place."""
+def _highest(wave, sign, clip, place, reach):
+    """Where (samples, to a fraction) and how high ``sign`` times the wave is, near each place."""
     parts = [
         _highest_of_block(wave, *some)
-        for some in zip(*(x.split(_BLOCK) for x in (clip, place, reach)), strict=True)
+        for some in zip(*(x.split(_BLOCK) for x in (sign, clip, place, reach)), strict=True)
     ]
     return tuple(torch.cat(x) for x in zip(*parts, strict=True))
 
 
-def _highest_of_block(wave, clip, place, reach):
+def _highest_of_block(wave, sign, clip, place, reach):
     n_samples = wave.shape[1]
     side = math.ceil(float(reach.max())) + 1
     nearest = place.round().long()[:, None] + torch.arange(-side, side + 1, device=wave.device)
     inside = (nearest >= 0) & (nearest < n_samples)
     index = clip[:, None] * n_samples + nearest.clamp(0, n_samples - 1)
-    around = wave.reshape(-1)[index] * inside
+    around = wave.reshape(-1)[index].double() * (inside * sign[:, None])
     near = (nearest - place[:, None]).abs() <= reach[:, None]
     best = around.masked_fill(~near, -torch.inf).argmax(1, keepdim=True)
     best = best.clamp(1, 2 * side - 1)
-    below, at, above = (around.gather(1, best + k)[:, 0].double() for k in (-1, 0, 1))
+    below, at, above = (around.gather(1, best + k)[:, 0] for k in (-1, 0, 1))
     rise, curve = (above - below) / 2, 2 * at - below - above
     peaked = curve > 2 * rise.abs()  # otherwise it stands on a slope, at the end of its range
     shift = torch.where(peaked, rise / curve.masked_fill(~peaked, 1.0), 0.0)
@@ -182,6 +183,8 @@ def _drift(shift, weight, run):
 
 def sections(values, run, limit):
     """Runs (M,) that end also where neighbours differ by a factor above ``limit``: mistakes."""
+    if not len(values):
+        return run
     ratio = values[1:] / values[:-1]
     broken = (run.diff() != 0) | (torch.maximum(ratio, 1 / ratio) > limit)
     return F.pad(broken.cumsum(0), (1, 0))
