@@ -6,65 +6,34 @@ import torch.nn.functional as F
 from .._tensors import mask
 from . import energy, formants, spectrum, voice
 from .base import Frontend
-from .pitch import Pitch, _fast_size
+from .filters import centred, fast_size, filtered, low_pass
+from .pitch import Pitch
 
 __all__ = ["GROUPS", "Contours"]
 
-# Contours of each group, and whether they mean something in voiced frames only.
 GROUPS = {
-    "pitch": {"f0_semitone": True, "voiced": False, "periodicity": False},
-    "voice": {
-        "hnr": True,
-        "jitter": True,
-        "jitter_ppq5": True,
-        "shimmer": True,
-        "shimmer_apq5": True,
-        "h1_h2": True,
-    },
-    "energy": {
-        "loudness": False,
-        "rms": False,
-        "zcr": False,
-        "band250_650": False,
-        "band1000_4000": False,
-    },
-    "spectrum": {
-        "centroid": False,
-        "spread": False,
-        "skewness": False,
-        "kurtosis": False,
-        "rolloff25": False,
-        "rolloff50": False,
-        "rolloff75": False,
-        "rolloff90": False,
-        "flux": False,
-        "entropy": False,
-        "slope0_500": False,
-        "slope500_1500": False,
-        "tilt": False,
-        "alpha": False,
-        "hammarberg": False,
-    },
-    "formants": {
-        "f1": True,
-        "f2": True,
-        "f3": True,
-        "f1_bandwidth": True,
-        "f2_bandwidth": True,
-        "f3_bandwidth": True,
-        "f1_level": True,
-        "f2_level": True,
-        "f3_level": True,
-    },
+    "pitch": ("f0_semitone", "voiced", "periodicity"),
+    "voice": ("hnr", "jitter", "jitter_ppq5", "shimmer", "shimmer_apq5", "h1_h2"),
+    "energy": ("loudness", "rms", "zcr", "band250_650", "band1000_4000"),
+    "spectrum": (
+        *("centroid", "spread", "skewness", "kurtosis"),
+        *("rolloff25", "rolloff50", "rolloff75", "rolloff90", "flux", "entropy"),
+        *("slope0_500", "slope500_1500", "tilt", "alpha", "hammarberg"),
+    ),
+    "formants": (
+        *("f1", "f2", "f3", "f1_bandwidth", "f2_bandwidth", "f3_bandwidth"),
+        *("f1_level", "f2_level", "f3_level"),
+    ),
 }
+_VOICED_ONLY = {"f0_semitone", *GROUPS["voice"], *GROUPS["formants"]}
 _NEED_PITCH = {"pitch", "voice", "formants"}
 _SHARES = (0.25, 0.5, 0.75, 0.9)
+_CUTOFF = 2000.0  # Hz; periods are found below
 _TOP = 5000.0  # Hz; levels above are not asked for
 _REFERENCE = 27.5  # Hz, the lowest A of a piano: semitone 0
 _PERIODS = 0.03  # seconds before and after a frame whose periods are compared
 _CHUNK = 1 << 18  # samples of frames computed together: their spectra should fit a cache
 _GPU_CHUNK = 1 << 25  # the same for a GPU
-_PART = 1 << 20  # samples summed in float64 or filtered together
 
 
 class Contours(Frontend):
@@ -79,7 +48,7 @@ class Contours(Frontend):
     *pitch*
     f0_semitone  (v)  semitones  12 log2(F0 / 27.5 Hz), of `Pitch`
     voiced            0 or 1     whether `Pitch` found a frequency
-    periodicity       1          its normalised autocorrelation r at the period
+    periodicity       1          its normalised autocorrelation r, at the period if voiced
     *voice*
     hnr          (v)  dB         harmonics to noise below 2 kHz, 10 log10(r / (1 - r)) [1]_
     jitter       (v)  1          mean of \\|T_i - T_{i-1}\\| over mean of T: *local* of Praat
@@ -107,16 +76,16 @@ class Contours(Frontend):
     alpha             dB         power of 1 to 5 kHz over that below 1 kHz [4]_
     hammarberg        dB         highest level below 2 kHz less the highest of 2 to 5 kHz [4]_
     *formants*
-    f1 ... f3    (v)  Hz         peaks of the envelope below 5.5 kHz, by linear prediction [5]_
+    f1 ... f3    (v)  Hz         peaks of the envelope to 5.5 kHz by linear prediction [5]_, or 0
     f1_bandwidth (v)  Hz         width of that peak
     f1_level     (v)  dB         level of the harmonic nearest to it less level at F0
     ================= ========== =================================================================
 
-    Those marked (v) mean something in voiced frames only and are 0 in others (`voiced_only`).
-    T and A are periods and peak heights, low-passed at 2 kHz, of the
-    voice within 30 ms of the frame; they are 0 where fewer than two, or five, periods are in a row.
-    Ratios above 1.3 of periods and 1.6 of heights are taken for mistakes. The level of a frame
-    never falls under -160 dB per bin.
+    Those marked (v) mean something in voiced frames only (`voiced_only`) and are 0 in others.
+    T and A are the periods and the heights of their peaks within 30 ms of the frame, in the wave
+    below 2 kHz; where there are fewer than two, or five, in a row, the contour is 0. Neighbours
+    whose ratio exceeds 1.3, of heights 1.6, are not compared, since one of them is a mistake. No
+    bin is taken to be under -160 dB. No gradient flows back to the wave.
 
     Parameters
     ----------
@@ -175,18 +144,21 @@ class Contours(Frontend):
 
     def __init__(self, sample_rate, hop_length, fmin=55.0, fmax=600.0, groups=tuple(GROUPS)):
         super().__init__()
-        unknown = [group for group in groups if group not in GROUPS]
-        if unknown or not groups or isinstance(groups, str):
-            raise ValueError(f"groups={groups!r} must hold one or more of {', '.join(GROUPS)}")
+        once = len({*groups} & {*GROUPS}) == len(groups) > 0
+        if not once or isinstance(groups, str):
+            raise ValueError(
+                f"groups={groups!r} must hold one or more of {', '.join(GROUPS)}, each once"
+            )
         self.sample_rate, self.step, self.groups = sample_rate, hop_length, tuple(groups)
         contours = [(name, group) for group in groups for name in GROUPS[group]]
         self.names, self.group_of = ([*column] for column in zip(*contours, strict=True))
-        self.voiced_only = [GROUPS[group][name] for name, group in contours]
+        self.voiced_only = [name in _VOICED_ONLY for name in self.names]
         self.pitch = None
         if _NEED_PITCH & {*groups}:
             self.pitch = Pitch(sample_rate, hop_length, fmin, fmax)
+        self.low_pass = low_pass(sample_rate, _CUTOFF)
         # even, and quickly transformed
-        self.n_fft = 2 * _fast_size(round(0.016 * sample_rate))
+        self.n_fft = 2 * fast_size(round(0.016 * sample_rate))
         self.resolution = sample_rate / self.n_fft
         window = torch.hann_window(self.n_fft, dtype=torch.float64)
         self.register_buffer("window", window, persistent=False)
@@ -194,9 +166,10 @@ class Contours(Frontend):
     def output_lengths(self, lengths):
         return 1 + lengths // self.step
 
+    @torch.no_grad()
     def forward(self, wave, lengths):
         n_frames = self.output_lengths(lengths)
-        wave = self._centred(wave, lengths)
+        wave = centred(wave, lengths)
         x = wave.new_zeros(len(wave), len(self.names), int(n_frames.max()))
         f0 = wave.new_zeros(len(wave), x.shape[2])
         if self.pitch is not None:
@@ -214,15 +187,9 @@ class Contours(Frontend):
         for name, values in columns.items():
             x[:, self.names.index(name)] = values
 
-    def _centred(self, wave, lengths):
-        """Waves less their means, which are taken in float64 not to lose a voice beside them."""
-        total = sum(part.sum(1, dtype=torch.float64) for part in wave.split(_PART, 1))
-        mean = (total / lengths.to(wave.device)).to(wave)
-        return mask((wave - mean[:, None])[:, None], lengths)[:, 0]
-
     def _of_periods(self, wave, lengths, f0, periodicity):
         """Harmonics-to-noise ratio, jitter and shimmer."""
-        smooth = voice.low_pass(wave, lengths, self.sample_rate)
+        smooth = filtered(wave, self.low_pass, lengths)
         marks = voice.period_marks(smooth, f0, self.sample_rate, self.step)
         side = max(1, round(_PERIODS * self.sample_rate / self.step))
         columns = voice.jitter_and_shimmer(marks, f0.shape, self.step, side)

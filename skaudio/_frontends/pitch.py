@@ -8,13 +8,13 @@ import torch.nn.functional as F
 
 from .._tensors import mask
 from .base import Frontend
+from .filters import centred, fast_size, filtered, low_pass
 from .paths import best_path
 
 __all__ = ["Pitch"]
 
 _CHUNK = 1 << 18  # samples of frames computed together: 1 MB, to fit a cache
 _GPU_CHUNK = 1 << 25  # the same for a GPU
-_PART = 1 << 20  # samples converted to float64 together
 _CUTOFF = 2000.0  # Hz
 _CANDIDATES = 12
 _BALLAST = 1e-9  # of the power of a sample at the clip's peak
@@ -124,9 +124,9 @@ class Pitch(Frontend):
         self.first, self.last = math.floor(self.rate / fmax), math.ceil(self.rate / fmin)
         self.width = 2 * round(self.rate / fmin) + 1
         self.n_lags = self.last + _REACH + 2
-        self.n_fft = _fast_size(self.width + self.n_lags)
+        self.n_fft = fast_size(self.width + self.n_lags)
         self.n_candidates = min(_CANDIDATES, self.last - self.first + 1)
-        self.low_pass = _low_pass(sample_rate, cutoff)
+        self.low_pass = low_pass(sample_rate, cutoff)
         self.register_buffer("finer", _finer(), persistent=False)
         favour = _OCTAVE * torch.arange(self.first, self.last + 1).mul(fmin / self.rate).log2()
         self.register_buffer("favour", favour, persistent=False)
@@ -157,27 +157,10 @@ class Pitch(Frontend):
 
     def _prepared(self, wave, lengths):
         """Low-passed and decimated waves with a peak of 1, half a frame of zeros on each side."""
-        # The mean is taken in float64: next to a large offset float32 would lose a quiet voice.
-        total = sum(part.sum(1, dtype=torch.float64) for part in wave.split(_PART, 1))
-        mean = total / lengths.to(wave.device)
-        wave = mask((wave - mean.float()[:, None])[:, None], lengths)
-        wave = self._filtered(wave[:, 0])[:, None]
-        # the filter has moved something beyond the end, which only a padded clip has room for
-        wave = mask(wave, -(-lengths // self.stride))[:, 0]
+        wave = filtered(centred(wave, lengths), self.low_pass, lengths, self.stride)
         peak = wave.abs().amax(1, keepdim=True)
         side = self.width // 2
         return F.pad(wave / peak.masked_fill(peak == 0, 1.0), (side, side + 1))
-
-    def _filtered(self, wave):
-        """Every stride-th sample of the low-passed waves."""
-        half = len(self.low_pass) // 2
-        n = -(-wave.shape[1] // self.stride)
-        wave = F.pad(wave, (half, half + self.stride))
-        # As sums of delayed waves: convolutions round differently from one batch to another.
-        return sum(
-            weight * wave[:, delay : delay + n * self.stride : self.stride]
-            for delay, weight in enumerate(self.low_pass)
-        )
 
     def _candidates(self, frames):
         """Candidates of frames (n, width)."""
@@ -247,16 +230,6 @@ class Pitch(Frontend):
         return mask(torch.cat([f0, height], 2).transpose(1, 2), n_frames)
 
 
-def _low_pass(sample_rate, cutoff):
-    """Sinc of 2 ms under a Hann window; of one sample where nothing is to be removed."""
-    half = round(1e-3 * sample_rate) if 2 * cutoff < sample_rate else 0
-    t = torch.arange(-half, half + 1, dtype=torch.float64)
-    kernel = (
-        torch.sinc(2 * cutoff / sample_rate * t) * (math.pi / (2 * half + 2) * t).cos().square()
-    )
-    return (kernel / kernel.sum()).tolist()
-
-
 def _finer():
     """Weights (2 _REACH + 1, 2 _FINE + 1) of values from one lag before to one lag after."""
     place = torch.arange(-_FINE - _WIDE, _FINE + _WIDE + 1, dtype=torch.float64) / _FINE
@@ -264,10 +237,3 @@ def _finer():
     inside = (1 - (distance / (_REACH + 1)).square()).clamp(min=0)
     weights = distance.sinc() * torch.special.i0(_KAISER * inside.sqrt())
     return (weights / weights.sum(0)).float()
-
-
-def _fast_size(n):
-    """Return the first number from n on whose prime factors are 2, 3 and 5."""
-    while 30**30 % n:
-        n += 1
-    return n

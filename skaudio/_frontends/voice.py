@@ -10,24 +10,18 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from .._tensors import mask
-from .pitch import _low_pass
-
 __all__ = [
     "Marks",
     "deviations",
     "harmonics_to_noise",
     "jitter_and_shimmer",
-    "low_pass",
     "period_marks",
     "sections",
 ]
 
-_CUTOFF = 2000.0  # Hz
 _REACH = 0.35  # periods on either side of where a mark is expected
 _NEAR = 4  # marks on either side that say where the next one is expected
 _BLOCK = 1 << 12  # marks whose surroundings are copied together
-_PART = 1 << 20  # samples filtered together
 _TINY = 1e-30
 
 
@@ -63,18 +57,6 @@ def harmonics_to_noise(periodicity):
        harmonics-to-noise ratio of a sampled sound", Proc. Institute of Phonetic Sciences 17, 1993.
     """
     return (torch.logit(periodicity.double(), 1e-7) * (10 / math.log(10))).clamp(-20.0, 60.0)
-
-
-def low_pass(wave, lengths, sample_rate):
-    """Waves (B, T) below 2 kHz, by the filter of `Pitch`, delayed by nothing."""
-    kernel = _low_pass(sample_rate, _CUTOFF).to(wave)
-    side = len(kernel) // 2
-    padded = F.pad(wave, (side, side))[:, None]
-    parts = [
-        F.conv1d(padded[..., start : start + _PART + 2 * side], kernel[None, None])
-        for start in range(0, wave.shape[1], _PART)
-    ]
-    return mask(torch.cat(parts, 2), lengths)[:, 0]
 
 
 def period_marks(wave, f0, sample_rate, hop_length):

@@ -96,7 +96,7 @@ def test_groups_come_in_the_order_given(voices):
     assert contours.group_of == ["spectrum"] * 15 + ["pitch"] * 3
 
 
-@pytest.mark.parametrize("groups", [(), "pitch", ("pitch", "rhythm")])
+@pytest.mark.parametrize("groups", [(), "pitch", ("pitch", "rhythm"), ("voice", "voice")])
 def test_unknown_groups_are_refused(groups):
     with pytest.raises(ValueError, match=r"groups=.* must hold one or more of pitch, voice"):
         Contours(RATE, HOP, groups=groups)
