@@ -200,6 +200,12 @@ class TestFormants:
         assert frequency.isfinite().all() and bandwidth.isfinite().all()
         assert ((frequency == 0) == (bandwidth == 0)).all()
 
+    @pytest.mark.parametrize("power", [-4, 4])
+    def test_a_falling_or_rising_band_is_no_peak(self, power):
+        slope = torch.linspace(0.1, 1.0, 257, dtype=torch.float64)[None] ** power
+        frequency, bandwidth = formants.formants(slope, RESOLUTION, n_formants=1, order=1)
+        assert frequency.item() == bandwidth.item() == 0
+
     def test_level_is_that_of_the_nearest_harmonic(self):
         t = np.arange(8000) / RATE
         wave = sum(0.01 * np.sin(2 * np.pi * 125 * k * t) for k in range(1, 40))
