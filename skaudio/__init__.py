@@ -25,6 +25,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "pooling",
         "pretrained",
         "saving",
+        "scaling",
         "utils",
     ],
     submod_attrs={
@@ -34,12 +35,14 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "extractors": [
             "CNNTransformer",
             "MFCCTransformer",
+            "ProsodyTransformer",
             "RandomCNNTransformer",
             "SincNetTransformer",
             "VQTransformer",
             "Wav2VecTransformer",
         ],
         "saving": ["load"],
+        "scaling": ["BlockScaler"],
     },
 )
 __all__ += ["__version__"]

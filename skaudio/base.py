@@ -247,7 +247,11 @@ class BaseAudioTransformer(TransformerMixin, BaseAudioEstimator):
 
     def _validate(self):
         super()._validate()
-        pooling.resolve(self.pooling)
+        self._poolings()
+
+    def _poolings(self):
+        """Elementary poolings of `transform`."""
+        return pooling.resolve(self.pooling)
 
     def _finish_fit(self, network):
         super()._finish_fit(network)
@@ -343,10 +347,23 @@ class BaseAudioTransformer(TransformerMixin, BaseAudioEstimator):
         check_is_fitted(self)
         if hasattr(self, "n_features_in_") or input_features is not None:
             check_feature_names_in(self, input_features, generate_names=False)
-        parts = pooling.part_names(pooling.resolve(self.pooling))
+        return self._names(self.pooling, pooling.part_names(self._poolings()))
+
+    def get_frame_names_out(self):
+        """Names of the columns of `transform_frames`.
+
+        Returns
+        -------
+        names : ndarray of shape (n_channels,), object
+            For instance "mfcc3_delta1".
+        """
+        check_is_fitted(self)
+        return self._names(None, [""])
+
+    def _names(self, how, parts):
         names = [
             "_".join(filter(None, (m.name, channel, part)))
-            for m in self._ready(None).network.maps
+            for m in self._ready(how).network.maps
             for part in parts
             for channel in m.channels
         ]
@@ -366,7 +383,7 @@ class BaseAudioTransformer(TransformerMixin, BaseAudioEstimator):
 
     def _width(self, network):
         """Columns of `transform`."""
-        parts = len(pooling.part_names(pooling.resolve(self.pooling)))
+        parts = len(pooling.part_names(self._poolings()))
         return parts * sum(len(m.channels) for m in network.maps)
 
     def _ready(self, how):
@@ -377,7 +394,7 @@ class BaseAudioTransformer(TransformerMixin, BaseAudioEstimator):
         return replace(forward, pooling=None if how is None else pooling.resolve(how))
 
     def _forward_pass(self):
-        return self._forward_pass_of(self._fitted_network(), pooling.resolve(self.pooling))
+        return self._forward_pass_of(self._fitted_network(), self._poolings())
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

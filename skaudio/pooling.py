@@ -14,12 +14,14 @@ import re
 import torch
 import torch.nn.functional as F
 
+from ._functionals import functional_names, functionals, interpolated
 from ._tensors import root, within
 
 __all__ = ["Accumulator", "part_names", "pool", "resolve", "streams"]
 
 QUANTILES = (0.05, 0.25, 0.50, 0.75, 0.95)
 PYRAMID = (1, 2, 4)
+COURSE = ("regression", "thirds", "ranges", "positions", "deltas")
 NAMED = {
     "mean": ("mean",),
     "std": ("std",),
@@ -29,7 +31,9 @@ NAMED = {
     "mean_std_max": ("mean", "std", "max"),
     "quantiles": ("quantiles",),
     "pyramid": ("pyramid",),
+    "course": ("course",),
 }
+ONLY = ("",)  # resolved: of maps that have one frame, that frame; it adds nothing to their names
 MOST_COEFFICIENTS = 64
 _CHUNK = 1 << 20  # numbers converted to float64 at a time
 
@@ -40,8 +44,12 @@ def resolve(pooling):
     Parameters
     ----------
     pooling : str or sequence of str
-        Names among mean, std, max, mean_std, mean_max, mean_std_max, quantiles, pyramid, and
-        dct1 to dct64, the first 1 to 64 coefficients of a cosine transform over time.
+        Names among mean, std, max, mean_std, mean_max, mean_std_max, quantiles, pyramid, course,
+        and dct1 to dct64, the first 1 to 64 coefficients of a cosine transform over time. "course"
+        tells how each channel runs over the clip: slope, offset, error, curvature and curved error
+        of a regression; means of thirds; ranges from the 20th to the 80th percentile and from the
+        5th to the 95th; where its high and its low parts are, from 0 to 1; mean size and deviation
+        of the change from frame to frame.
 
     Returns
     -------
@@ -107,6 +115,7 @@ def part_names(names):
     parts = {
         "quantiles": [f"q{round(100 * q):02d}" for q in QUANTILES],
         "pyramid": [f"part{i + 1}of{n}" for n in PYRAMID for i in range(n)],
+        "course": functional_names(COURSE),
     }
     return [part for name in names for part in parts.get(name, [name])]
 
@@ -175,19 +184,9 @@ def quantiles(x, lengths):
     ordered = _masked(x, lengths, torch.inf).sort(-1).values
     parts = []
     for q in QUANTILES:
-        position = q * (lengths - 1).clamp(min=0).double()
-        low = position.floor().long()
-        high = torch.minimum(low + 1, (lengths - 1).clamp(min=0))
-        low, high = (_everywhere(i, x) for i in (low, high))
-        weight = position.frac().to(x)[:, None]
-        pair = ordered.gather(-1, low)[..., 0], ordered.gather(-1, high)[..., 0]
-        parts.append(torch.lerp(*pair, weight).masked_fill(_without_frames(x, lengths), 0.0))
+        value = interpolated(ordered, q * (lengths - 1).clamp(min=0).double())
+        parts.append(value.masked_fill(_without_frames(x, lengths), 0.0))
     return torch.cat(parts, dim=1)
-
-
-def _everywhere(index, x):
-    """One index per clip (B,), repeated for each channel of x: (B, C, 1)."""
-    return index.to(x.device)[:, None, None].expand(-1, x.shape[1], 1)
 
 
 def pyramid(x, lengths):
@@ -195,21 +194,19 @@ def pyramid(x, lengths):
     # frames. So all parts last equally long, even where a boundary cuts through a frame.
     running = F.pad(_masked(x, lengths, 0.0).double().cumsum(-1), (1, 0))
 
-    def total(position):
-        low = position.floor().long()
-        high = torch.minimum(low + 1, lengths)
-        low, high = (_everywhere(i, x) for i in (low, high))
-        pair = running.gather(-1, low)[..., 0], running.gather(-1, high)[..., 0]
-        return torch.lerp(*pair, position.frac().to(x.device)[:, None])
-
     parts = []
     for n in PYRAMID:
         width = lengths.double() / n
         for i in range(n):
             divisor = width.clamp(min=1 / n).to(x.device)[:, None]
-            part = (total(width * (i + 1)) - total(width * i)) / divisor
+            begin, end = (interpolated(running, width * edge) for edge in (i, i + 1))
+            part = (end - begin) / divisor
             parts.append(part.to(x.dtype))
     return torch.cat(parts, dim=1)
+
+
+def course(x, lengths):
+    return functionals(x, within(lengths, x.shape[-1], x.device), COURSE)
 
 
 def _dct(x, lengths, orders, start=0):
@@ -243,7 +240,9 @@ _POOLS = {
     "max": max,
     "quantiles": quantiles,
     "pyramid": pyramid,
+    "course": course,
     "dct0": mean,
+    ONLY[0]: mean,
 }
 
 

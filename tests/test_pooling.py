@@ -6,6 +6,7 @@ import torch
 from scipy.fft import dct
 
 from skaudio import pooling
+from tests import test_functionals
 
 LENGTHS = [17, 1, 2, 30, 7]
 
@@ -31,12 +32,25 @@ def cosines(x, n_coefficients):
     return (found + [np.zeros(len(x))] * n_coefficients)[:n_coefficients]
 
 
+def course(x):
+    """The functionals of each family, contour by contour."""
+    time = np.arange(x.shape[1])
+    parts = [
+        np.transpose([np.atleast_1d(test_functionals.LOOPS[family](row, time)) for row in x])
+        for family in pooling.COURSE
+    ]
+    # a step is one frame, not a hundredth of a second
+    scale = [1 / test_functionals.RATE if family == "deltas" else 1 for family in pooling.COURSE]
+    return [row * k for part, k in zip(parts, scale, strict=True) for row in part]
+
+
 EXPECTED = {
     "mean": lambda x: [x.mean(1)],
     "std": lambda x: [x.std(1)],
     "max": lambda x: [x.max(1)],
     "quantiles": lambda x: [*np.quantile(x, [0.05, 0.25, 0.5, 0.75, 0.95], axis=1)],
     "pyramid": lambda x: [*part_means(x, 1), *part_means(x, 2), *part_means(x, 4)],
+    "course": lambda x: course(x),
     "dct1": lambda x: cosines(x, 1),
     "dct8": lambda x: cosines(x, 8),
     "dct64": lambda x: cosines(x, 64),
@@ -169,7 +183,7 @@ def test_accumulator_equals_pool(how, cuts):
     np.testing.assert_allclose(sink.result(), expected, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("how", ["quantiles", "pyramid", ["dct8", "quantiles"]])
+@pytest.mark.parametrize("how", ["quantiles", "pyramid", "course", ["dct8", "quantiles"]])
 def test_order_statistics_do_not_stream(how):
     assert not pooling.streams(pooling.resolve(how))
 

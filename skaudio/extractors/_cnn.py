@@ -51,8 +51,9 @@ class CNNTransformer(DesignMixin, ClassificationMixin, BaseAudioTransformer):
         training, and of each clip afterwards.
     pooling : str or sequence of str, default="mean_std_max"
         Names among mean, std, max, mean_std, mean_max, mean_std_max, quantiles (5, 25, 50, 75
-        and 95 %), pyramid (means of 1 + 2 + 4 equal parts), and dct1 to dct64: the first 1 to 64
-        coefficients of a cosine transform over the clip, which tell in what order things happen.
+        and 95 %), pyramid (means of 1 + 2 + 4 equal parts), course (trend, thirds, ranges, places
+        of extremes and changes: see `skaudio.pooling.resolve`), and dct1 to dct64: the first 1 to
+        64 coefficients of a cosine transform over the clip, which tell in what order things happen.
         Several are concatenated. Spectrogram maps are averaged over frequency first.
     spec_augment : float, default=0.0
         Widest mask, as a share of the crop and of the spectrum, of the two in time and two in

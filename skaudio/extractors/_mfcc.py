@@ -44,8 +44,9 @@ class MFCCTransformer(BaseAudioTransformer):
         nine frames as in `librosa.feature.delta` (fewer than nine frames: the last is held).
     pooling : str or sequence of str, default="mean_std"
         Names among mean, std, max, mean_std, mean_max, mean_std_max, quantiles (5, 25, 50, 75
-        and 95 %), pyramid (means of 1 + 2 + 4 equal parts), and dct1 to dct64: the first 1 to 64
-        coefficients of a cosine transform over the clip, which tell in what order things happen.
+        and 95 %), pyramid (means of 1 + 2 + 4 equal parts), course (trend, thirds, ranges, places
+        of extremes and changes: see `skaudio.pooling.resolve`), and dct1 to dct64: the first 1 to
+        64 coefficients of a cosine transform over the clip, which tell in what order things happen.
         Several are concatenated.
         Differences are pooled over the frames they have; without any they give 0.
     batch_size : float, default=None

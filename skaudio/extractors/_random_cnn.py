@@ -66,8 +66,9 @@ class RandomCNNTransformer(DesignMixin, BaseAudioTransformer):
         of each clip; or by those of each mel band over the clips seen in `fit`.
     pooling : str or sequence of str, default="mean_std_max"
         Names among mean, std, max, mean_std, mean_max, mean_std_max, quantiles (5, 25, 50, 75
-        and 95 %), pyramid (means of 1 + 2 + 4 equal parts), and dct1 to dct64: the first 1 to 64
-        coefficients of a cosine transform over the clip, which tell in what order things happen.
+        and 95 %), pyramid (means of 1 + 2 + 4 equal parts), course (trend, thirds, ranges, places
+        of extremes and changes: see `skaudio.pooling.resolve`), and dct1 to dct64: the first 1 to
+        64 coefficients of a cosine transform over the clip, which tell in what order things happen.
         Several are concatenated. The paper has "mean". Spectrogram maps are averaged over
         frequency first.
     fixed_length : int, default=None

@@ -38,8 +38,9 @@ class Wav2VecTransformer(PredictiveMixin, BaseAudioTransformer):
         A layer of the aggregator instead, counted from 1.
     pooling : str or sequence of str, default="mean_std"
         Names among mean, std, max, mean_std, mean_max, mean_std_max, quantiles (5, 25, 50, 75
-        and 95 %), pyramid (means of 1 + 2 + 4 equal parts), and dct1 to dct64: the first 1 to 64
-        coefficients of a cosine transform over the clip, which tell in what order things happen.
+        and 95 %), pyramid (means of 1 + 2 + 4 equal parts), course (trend, thirds, ranges, places
+        of extremes and changes: see `skaudio.pooling.resolve`), and dct1 to dct64: the first 1 to
+        64 coefficients of a cosine transform over the clip, which tell in what order things happen.
         Several are concatenated.
     pretrained : str or path-like, default=None
         Checkpoint in fairseq's or s3prl's form, or the name of a published one (see

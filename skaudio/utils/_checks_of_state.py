@@ -193,7 +193,7 @@ def check_output(estimator):
 
 @contract
 def check_frames(estimator):
-    """Check that frames agree with their times, and with the features pooled from them.
+    """Check that frames agree with their names and times, and with what is pooled from them.
 
     Parameters
     ----------
@@ -205,7 +205,13 @@ def check_frames(estimator):
     frames, Z = estimator.transform_frames(X), estimator.transform(X)
     assert len(frames) == len(X), f"frames of {len(frames)} clips for {len(X)} clips"
     maps = estimator._ready(None).network.maps
-    width = sum(len(m.channels) for m in maps)
+    names = estimator.get_frame_names_out()
+    assert names.dtype == object and all(type(name) is str for name in names), (
+        "names of the columns of frames are no object array of str"
+    )
+    assert len({*names}) == len(names), f"several columns of frames have one name: {[*names]}"
+    width = frames[0].shape[1]
+    assert len(names) == width, f"{len(names)} names for {width} columns of frames"
     for clip, values in zip(X, frames, strict=True):
         assert values.dtype == np.float32, f"frames are {values.dtype}, not float32"
         times = estimator.frame_times(len(clip))

@@ -253,6 +253,18 @@ class HaloTooSmall(RandomCNNTransformer):
         return network
 
 
+@breaks("check_frames", "2 names for 3 columns of frames")
+class OneNameTooFew(RandomCNNTransformer):
+    def get_frame_names_out(self):
+        return super().get_frame_names_out()[1:]
+
+
+@breaks("check_frames", "columns of frames have one name")
+class OneNameForAll(RandomCNNTransformer):
+    def get_frame_names_out(self):
+        return np.full_like(super().get_frame_names_out(), "channel")
+
+
 @breaks("check_frames", "times and 3 channels")
 class OneTimeTooMany(RandomCNNTransformer):
     def frame_times(self, n_samples):

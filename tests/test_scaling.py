@@ -1,0 +1,55 @@
+"""BlockScaler: standardised columns, balanced by block."""
+
+import numpy as np
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skaudio import BlockScaler
+
+
+@parametrize_with_checks([BlockScaler()])
+def test_sklearn(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture
+def X(rng):
+    return 3 + rng.standard_normal((40, 6)) * [1, 2, 3, 4, 5, 6]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_blocks_count_alike(X):
+    blocks = np.array(["a", "b", "a", "b", "b", "c"])
+    scaler = BlockScaler(blocks).fit(X)
+    Z = scaler.transform(X)
+    np.testing.assert_allclose(Z, StandardScaler().fit_transform(X) / np.sqrt([2, 3, 2, 3, 3, 1]))
+    for block in "abc":
+        assert (Z[:, blocks == block] ** 2).sum(1).mean() == pytest.approx(1)
+    np.testing.assert_allclose(scaler.inverse_transform(Z), X)
+
+
+def test_one_block_is_one_classifier(X, rng):
+    y = rng.integers(0, 3, len(X))
+    scores = [
+        make_pipeline(scaler, SVC(C=8)).fit(X[::2], y[::2]).decision_function(X[1::2])
+        for scaler in (BlockScaler(), StandardScaler())
+    ]
+    np.testing.assert_allclose(*scores)
+
+
+def test_fitted_in_parts(X):
+    blocks = [0, 0, 1, 1, 1, 1]
+    parts = BlockScaler(blocks).partial_fit(X[:10]).partial_fit(X[10:])
+    np.testing.assert_allclose(parts.transform(X), BlockScaler(blocks).fit_transform(X))
+
+
+def test_wrong_number_of_labels(X):
+    with pytest.raises(ValueError, match="blocks has 2 labels for 6 columns"):
+        BlockScaler(["a", "b"]).fit(X)
