@@ -1,4 +1,4 @@
-"""What supervised training does to its batches so that no crop is heard twice alike.
+"""What training does to its batches so that no crop is heard twice alike.
 
 Each function takes a `torch.Generator` on the CPU and draws from nothing else, always the same
 number of values for a batch of one size. The same generator therefore gives the same distortions
@@ -8,9 +8,28 @@ whatever device the batch is on, and the global generators of torch and numpy st
 import torch
 from scipy.special import betaincinv
 
+from ._augment.additive import add_noise, add_speech
+from ._augment.distort import PASE_PLUS, distort, resolve_distortions
+from ._augment.filters import downsample, drop_band
+from ._augment.gaps import chop, clip_peaks
+from ._augment.rooms import reverberate
 from .utils.validation import check_number
 
-__all__ = ["gain", "mixup", "spec_augment"]
+__all__ = [
+    "PASE_PLUS",
+    "add_noise",
+    "add_speech",
+    "chop",
+    "clip_peaks",
+    "distort",
+    "downsample",
+    "drop_band",
+    "gain",
+    "mixup",
+    "resolve_distortions",
+    "reverberate",
+    "spec_augment",
+]
 
 
 def spec_augment(

@@ -1,0 +1,1 @@
+"""Parts of `skaudio.augment`: distortions of waves, by kind."""
