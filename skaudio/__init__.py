@@ -34,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "extractors": [
             "CNNTransformer",
             "MFCCTransformer",
+            "PASETransformer",
             "RandomCNNTransformer",
             "SincNetTransformer",
             "VQTransformer",

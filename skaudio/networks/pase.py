@@ -226,6 +226,11 @@ class PASE(Network):
         return [lengths]
 
     def forward(self, x, lengths):
+        if x.shape[2] < self.min_steps:
+            raise ValueError(
+                f"{x.shape[2]} samples have no mirror image as long as the padding; this network "
+                f"needs {self.min_steps}"
+            )
         y, _ = self._projected(*self._encoded(x))
         return [(y, self.output_lengths(lengths)[0])]
 
