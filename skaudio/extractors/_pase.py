@@ -1,12 +1,12 @@
 """PASE: one encoder of the wave that many small tasks train at once, without labels."""
 
-from .. import workers as _workers
 from ..augment import resolve_distortions
 from ..base import BaseAudioTransformer
 from ..networks.pase import PASE, SIZES
 from ..training import TrainingMixin
 from ..training.teachers import ManyTeachers
 from ..utils.validation import check_choice, check_number, check_whole
+from ..workers import resolve
 
 __all__ = ["PASETransformer"]
 
@@ -241,7 +241,7 @@ class PASETransformer(TrainingMixin, BaseAudioTransformer):
         check_number("n_features", self.n_features, 1, none=True)
         if self.layers is not None:
             check_whole("layers", self.layers, (len(self.layers), 3))
-        _workers.resolve(self._chosen_workers())
+        resolve(self._chosen_workers())
         resolve_distortions(self.distortions, self.sample_rate)
 
     def _chosen_workers(self):
