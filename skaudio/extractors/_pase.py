@@ -295,7 +295,7 @@ class PASETransformer(TrainingMixin, BaseAudioTransformer):
             network,
             self._chosen_workers(),
             sample_rate=self.sample_rate,
-            distortions=self.distortions,
+            distortions=resolve_distortions(self.distortions, self.sample_rate),
             reference=self.reference,
         )
 
