@@ -15,9 +15,20 @@ from torch import nn
 
 from ._frontends.base import FitLength, Frontend
 from ._frontends.chunks import Chunks
+from ._frontends.gammatone import Gammatone
 from ._tensors import mask, root, within
 
-__all__ = ["MFCC", "Chain", "Chunks", "FitLength", "Frontend", "LogMel", "Standardize", "Wave"]
+__all__ = [
+    "MFCC",
+    "Chain",
+    "Chunks",
+    "FitLength",
+    "Frontend",
+    "Gammatone",
+    "LogMel",
+    "Standardize",
+    "Wave",
+]
 
 _CHUNK = 1 << 19  # samples of frames that a thread transforms together: 2 MB, to fit its cache
 _GPU_CHUNK = 1 << 26  # the same for a GPU

@@ -54,6 +54,7 @@ class Crops:
         world_size=1,
     ):
         self.waves, self.crop, self.batch, self.targets = waves, crop, batch, targets
+        self._groups = torch.from_numpy(joined)
         self.fixed, self.rank, self.world_size = fixed, rank, world_size
         self.stop = False  # ends the epoch that is running
         self._rng, self._seed = np.random.default_rng(seed), seed
@@ -135,6 +136,7 @@ class Crops:
             torch.full((len(crops),), weight),
             self.waves.clip_rows[clips],
             None if self.targets is None else self.targets[clips],
+            self._groups[clips],
         )
 
     def random_state(self):

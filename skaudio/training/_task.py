@@ -1,8 +1,8 @@
 """The public contract of training: a batch of crops in, a loss to go down and named scores out."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -29,12 +29,16 @@ class CropBatch(NamedTuple):
         first of them.
     target : Tensor of shape (B, ...) or None
         Entry of ``y`` for that clip: a label, or what the task is conditioned on.
+    group : Tensor of shape (B,), int64, or None
+        Crops of one number may hold the same clips: it is that of the clip, or of those that
+        are joined with it.
     """
 
     wave: torch.Tensor
     weight: torch.Tensor
     clip: torch.Tensor
     target: torch.Tensor | None = None
+    group: torch.Tensor | None = None
 
 
 class Outcome(NamedTuple):
@@ -76,8 +80,9 @@ class Task(nn.Module):
     ----------
     min_samples : int
         Shortest crop, samples; by default that of the network. Shorter clips are left out.
-    joins_clips : bool, default=True
+    joins_clips : bool or "groups", default=True
         Whether clips shorter than a crop are joined with others of their group and label.
+        "groups": if `fit` is given groups.
     divisible : bool, default=True
         Whether a batch may be computed in parts where memory is short. False for tasks that
         compare the clips of a batch with each other.
@@ -101,7 +106,7 @@ class Task(nn.Module):
         The optimizer whose update this batch is for; the loop tells it. None: all, or validation.
     """
 
-    joins_clips: bool = True
+    joins_clips: bool | Literal["groups"] = True
     divisible: bool = True
     chance: float | None = None
     judged_by: str = "loss"
@@ -132,6 +137,19 @@ class Task(nn.Module):
             Sums, not means.
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(batch)")
+
+    def prepare(self, batches: Iterable[CropBatch]) -> None:
+        """Look at the training clips before the first update; by default there is no need to.
+
+        What is measured here must be in the `state_dict`: a training that goes on from a
+        checkpoint is not prepared again, a warm start is.
+
+        Parameters
+        ----------
+        batches : iterable of CropBatch
+            One epoch, the same whenever it is iterated over and in every process. The task and
+            the batches are on the CPU.
+        """
 
     def frames(self, wave: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Run front-end and network.

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -147,21 +148,17 @@ def train(task, data, recipe, seed, start, *, failures=None, judge=True):
     rng = np.random.default_rng(seed)
     parts = hold_out(len(waves), recipe.validation_fraction, groups, labels, rng)
     crop = max(task.min_samples, round(recipe.crop_seconds * recipe.sample_rate))
+    cut = partial(
+        Crops,
+        waves,
+        joined=_joined(task, len(waves), groups, targets),
+        crop=crop,
+        batch=round(recipe.batch_seconds * recipe.sample_rate),
+        seed=seed,
+        targets=None if targets is None else torch.from_numpy(targets),
+    )
     training, held_out = (
-        Crops(
-            waves,
-            part,
-            _joined(task, len(waves), groups, targets),
-            crop,
-            round(recipe.batch_seconds * recipe.sample_rate),
-            seed,
-            targets=None if targets is None else torch.from_numpy(targets),
-            fixed=fixed,
-            rank=rank,
-            world_size=size,
-        )
-        if len(part)
-        else None
+        cut(part, fixed=fixed, rank=rank, world_size=size) if len(part) else None
         for part, fixed in zip(parts, (False, True), strict=True)
     )
     updates = _UPDATES if recipe.max_epochs is None else recipe.max_epochs * len(training)
@@ -170,6 +167,9 @@ def train(task, data, recipe, seed, start, *, failures=None, judge=True):
     # a GPU that is too small for a batch takes it in parts
     in_parts = device.type != "cpu" and task.divisible
     _check_memory(task, 1 if in_parts else n_crops, n_samples)
+    if state is None:
+        task.generator.manual_seed(seed)
+        task.prepare(cut(parts[0], fixed=True))
     loop = Loop(task, training, held_out, recipe, updates, device, seed, accelerator, file)
     history = loop.run(state)
     if judge and waves.loudest and not loop.interrupted:
@@ -188,7 +188,8 @@ def _are_labels(targets):
 
 def _joined(task, n_clips, groups, targets):
     """Numbers that say which short clips are joined: those of one group and one label."""
-    if not task.joins_clips or (targets is not None and not _are_labels(targets)):
+    alone = not task.joins_clips or (task.joins_clips == "groups" and groups is None)
+    if alone or (targets is not None and not _are_labels(targets)):
         return np.arange(n_clips)
     kinds = [np.zeros(n_clips, int) if groups is None else groups]
     if targets is not None:
@@ -232,7 +233,7 @@ def _judge(best, task):
     part = {"train": "training", "valid": "validation"}[best.part]
     score = task.judged_by.replace("_", " ")
     warn(
-        f"nothing was learnt: the {part} {score} came down to {best.least:.5g} nats per "
-        f"prediction, and guessing has {task.chance:.5g}; train on more sound, for longer "
-        "(max_epochs, max_minutes), or at another learning_rate"
+        f"nothing was learnt: the {part} {score} came down to {best.least:.5g}, and "
+        f"guessing has {task.chance:.5g}; train on more sound, for longer (max_epochs, "
+        "max_minutes), or at another learning_rate"
     )

@@ -202,7 +202,7 @@ def test_guessing_is_the_least_loss_of_equal_scores(objective, n_negatives):
 @pytest.mark.parametrize("objective", ["infonce", "bce", "balanced"])
 def test_noise_teaches_nothing_and_that_is_told(objective):
     guess = guessing(small().n_negatives, objective)
-    text = rf"validation loss came down to \S+ nats per prediction, and guessing has {guess:.5g};"
+    text = rf"validation loss came down to \S+, and guessing has {guess:.5g};"
     with pytest.warns(UserWarning, match=text) as seen:
         small(max_epochs=2, objective=objective).fit(CLIPS)
     assert len(seen) == 1 and seen[0].filename == __file__
