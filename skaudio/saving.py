@@ -7,12 +7,15 @@ else imports it; what writes a folder is below, in ``_engine/saved_folder.py``.
 import hashlib
 import importlib
 import json
+from functools import partial
 from pathlib import Path
+from types import FunctionType
 
+from . import augment
 from ._engine.bounded import read_regular
-from ._engine.encoding import decode
+from ._engine.encoding import decode, full_name
 from ._engine.loaded_state import MACHINE_PARAMETERS, check_sizes, hides_a_method
-from ._engine.saved_folder import ARRAYS, FORMAT, TEXT, Saveable, full_name, library
+from ._engine.saved_folder import ARRAYS, FORMAT, TEXT, Saveable, library
 from ._engine.skops_files import read_skops, untrusted
 
 __all__ = ["load"]
@@ -111,11 +114,24 @@ def _known_classes():
     return {**dict(all_extractors()), **{name: getattr(elm, name) for name in elm.__all__}}
 
 
+def _known_functions():
+    """The functions that parameters may hold, by name."""
+    public = {name: getattr(augment, name) for name in augment.__all__}
+    return {name: value for name, value in public.items() if isinstance(value, FunctionType)}
+
+
 def _read_skops(path, skops_io, trusted):
     from .compare import TunedELM, TunedSVM
     from .compare._svm import CalibratedSVC, RBFKernel
 
-    kinds = [*_known_classes().values(), TunedELM, TunedSVM, CalibratedSVC, RBFKernel]
+    kinds = [
+        *_known_classes().values(),
+        *_known_functions().values(),
+        TunedELM,
+        TunedSVM,
+        CalibratedSVC,
+        RBFKernel,
+    ]
     return read_skops(path, skops_io, kinds, trusted)
 
 
@@ -133,8 +149,9 @@ def _read_folder(path, safetensors, trusted):
         raise ValueError(f"{ARRAYS} is not the one that was saved with {TEXT}")
     arrays = safetensors.load(data)
     n_numbers = sum(array.size for array in arrays.values())
+    function_named = partial(_function_named, trusted=trusted)
     parameters, state = (
-        {name: decode(value, name, arrays) for name, value in document[part].items()}
+        {k: decode(value, k, arrays, function_named) for k, value in document[part].items()}
         for part in ("parameters", "state")
     )
     known = {*kind().get_params(deep=False)}
@@ -155,14 +172,29 @@ def _class_named(name, trusted):
     kind = _known_classes().get(name)
     if kind is not None:
         return kind
-    if "." not in name:
-        raise ValueError(f"{name!r} is no estimator of this version of skaudio")
-    if name not in trusted:
-        raise untrusted([name])
-    kind = trusted[name]
-    if kind is None:
-        module, _, last = name.rpartition(".")
-        kind = getattr(importlib.import_module(module), last)
+    kind = _trusted(name, trusted, "estimator")
     if not (isinstance(kind, type) and issubclass(kind, Saveable)):
         raise ValueError(f"{name} is no estimator with a method save")
     return kind
+
+
+def _function_named(name, trusted):
+    """The function that a folder names: a distortion of skaudio, or one that the user trusts."""
+    function = _known_functions().get(name)
+    if function is None:
+        function = _trusted(name, trusted, "function")
+    if not isinstance(function, FunctionType):
+        raise ValueError(f"{name} is no function")
+    return function
+
+
+def _trusted(name, trusted, what):
+    """The class or function of a full name, if the user trusts it."""
+    if "." not in name:
+        raise ValueError(f"{name!r} is no {what} of this version of skaudio")
+    if name not in trusted:
+        raise untrusted([name])
+    if trusted[name] is not None:
+        return trusted[name]
+    module, _, last = name.rpartition(".")
+    return getattr(importlib.import_module(module), last)

@@ -113,9 +113,9 @@ def _files(folder, stamp):
 
 def _part(clips, i, where, n_samples, name):
     """A part of sound i that is long enough if the sound is, and where in it to cut."""
-    if clips.file(i) is None:
+    if _usable(clips.file, i, clips, name) is None:
         return _sound(clips, i, None, None, name), where
-    n, rate = _usable(clips.length, i, clips, i, name)
+    n, rate = _usable(clips.length, i, clips, name)
     seconds = max(_PART, n_samples / clips.sample_rate)
     n_parts = max(1, int(n / rate / seconds))
     part = int(where * n_parts)
@@ -126,14 +126,14 @@ def _part(clips, i, where, n_samples, name):
 
 def _sound(clips, i, start, stop, name):
     """Sound i, of a file from ``start`` to ``stop``, as samples that must not be changed."""
-    file = _usable(clips.file, i, clips, i, name)
+    file = _usable(clips.file, i, clips, name)
     if not isinstance(file, AudioFile):
-        return _usable(clips.__getitem__, i, clips, i, name)
+        return _usable(clips.__getitem__, i, clips, name)
     begin, end = file.start or 0.0, np.inf if file.stop is None else file.stop
     stop = end if stop is None else min(begin + stop, end)
     segment = AudioFile(file.path, begin + start, None if stop == np.inf else stop)
     stamp = os.stat(file.path).st_mtime_ns
-    return _usable(lambda key: _decoded(*key), (segment, stamp, clips.sample_rate), clips, i, name)
+    return _usable(lambda _: _decoded(segment, stamp, clips.sample_rate), i, clips, name)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -141,9 +141,9 @@ def _decoded(segment, stamp, sample_rate):
     return Clips([segment], sample_rate)[0]
 
 
-def _usable(read, key, clips, i, name):
-    """What ``read(key)`` gives, with an error that names the parameter and the sound."""
+def _usable(read, i, clips, name):
+    """What ``read(i)`` gives, with an error that names the parameter and sound i."""
     try:
-        return read(key)
+        return read(i)
     except ClipError as error:
         raise ValueError(f"{name}: {clips.name(i)} {error.problem}; remove or repair it") from error

@@ -1,14 +1,18 @@
 """Parameters and fitted attributes as JSON, with the numeric arrays apart.
 
 Objects of JSON have one key, which tells what they stand for: "tuple", "dict", "array" or
-"transposed" (in the other file), "str" or "object" (arrays of text). All else means itself.
+"transposed" (in the other file), "str" or "object" (arrays of text), "function" (by its name) or
+"partial" (a function and its keywords). All else means itself.
 """
 
+import sys
+from functools import partial
 from pathlib import PurePath
+from types import FunctionType
 
 import numpy as np
 
-__all__ = ["check_finite", "decode", "described", "encode"]
+__all__ = ["check_finite", "decode", "described", "encode", "full_name", "written_name"]
 
 
 def encode(value, name, arrays):
@@ -17,7 +21,8 @@ def encode(value, name, arrays):
     Parameters
     ----------
     value : object
-        A number, text, array or path, or a list, tuple or dict of such.
+        A number, text, array, path or function that can be imported, a partial of one with
+        keywords, or a list, tuple or dict of such.
     name : str
         What it is called in the estimator.
     arrays : dict
@@ -55,13 +60,56 @@ def encode(value, name, arrays):
         return {"transposed" if transposed else "array": described(arrays[name])}
     if isinstance(value, np.ndarray) and value.dtype.kind in "UO" and _are_texts(value.tolist()):
         return {"str" if value.dtype.kind == "U" else "object": value.tolist()}
+    if isinstance(value, FunctionType) and _can_be_imported(value):
+        return {"function": written_name(value)}
+    if isinstance(value, partial) and not value.args:
+        keywords = {k: encode(item, f"{name}/{k}", arrays) for k, item in value.keywords.items()}
+        return {"partial": [encode(value.func, name, arrays), keywords]}
     raise TypeError(
         f"{name} holds a {type(value).__name__}, which is no number, text or array; "
         "set another value, or save with skops or joblib"
     )
 
 
-def decode(value, name, arrays):
+def _can_be_imported(function):
+    module = sys.modules.get(function.__module__)
+    return getattr(module, function.__qualname__, None) is function
+
+
+def full_name(kind):
+    """Module and name of a class or function.
+
+    Parameters
+    ----------
+    kind : type or callable
+        The class, or the function.
+
+    Returns
+    -------
+    name : str
+        For instance "their.module.Extractor".
+    """
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def written_name(kind):
+    """Name that a class or function is saved under.
+
+    Parameters
+    ----------
+    kind : type or callable
+        The class, or the function.
+
+    Returns
+    -------
+    name : str
+        The plain one of what is public in skaudio, which may move; the full one of any other.
+    """
+    ours = kind.__module__.startswith("skaudio.") and not kind.__qualname__.startswith("_")
+    return kind.__qualname__ if ours else full_name(kind)
+
+
+def decode(value, name, arrays, function_named):
     """Decode what `encode` gave.
 
     Parameters
@@ -72,6 +120,8 @@ def decode(value, name, arrays):
         What it is called in the estimator.
     arrays : dict
         The numeric arrays, by name; those that are found are taken out.
+    function_named : callable
+        Gives the function of a name.
 
     Returns
     -------
@@ -84,14 +134,19 @@ def decode(value, name, arrays):
         If it is written in an unknown way, or does not fit the arrays.
     """
     if isinstance(value, list):
-        return [decode(item, f"{name}/{i}", arrays) for i, item in enumerate(value)]
+        return [decode(item, f"{name}/{i}", arrays, function_named) for i, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
     [(kind, content)] = value.items() if len(value) == 1 else [(None, None)]
     if kind == "tuple" and isinstance(content, list):
-        return tuple(decode(content, name, arrays))
+        return tuple(decode(content, name, arrays, function_named))
     if kind == "dict" and isinstance(content, dict):
-        return {key: decode(item, f"{name}/{key}", arrays) for key, item in content.items()}
+        return _decoded(content, name, arrays, function_named)
+    if kind == "function" and isinstance(content, str):
+        return function_named(content)
+    if kind == "partial" and [*map(type, content)] == [dict, dict]:
+        function = decode(content[0], name, arrays, function_named)
+        return partial(function, **_decoded(content[1], name, arrays, function_named))
     if kind in ("array", "transposed"):
         array = arrays.pop(name, None)
         if array is None or described(array) != content:
@@ -102,6 +157,10 @@ def decode(value, name, arrays):
     if kind in ("str", "object") and _are_texts(content):
         return np.array(content, dtype=kind)
     raise ValueError(f"the value of {name} is written in an unknown way")
+
+
+def _decoded(items, name, arrays, function_named):
+    return {k: decode(item, f"{name}/{k}", arrays, function_named) for k, item in items.items()}
 
 
 def _are_texts(items):

@@ -20,7 +20,7 @@ from uuid import uuid4
 from sklearn.utils.validation import check_is_fitted
 
 from .._version import __version__
-from .encoding import encode
+from .encoding import encode, written_name
 from .loaded_state import MACHINE_PARAMETERS, check_learnt
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "FORMAT",
     "TEXT",
     "Saveable",
-    "full_name",
     "library",
     "save",
 ]
@@ -68,8 +67,8 @@ class Saveable:
         FileExistsError
             If there is anything else under this name.
         TypeError
-            If a parameter or an attribute is neither a number, text or array, nor a list,
-            tuple or dict of such.
+            If a parameter or an attribute is neither a number, text, array or function that can
+            be imported, nor a list, tuple or dict of such.
         ValueError
             If an array holds NaN or infinity, or does not fit parameters changed since `fit`.
         ImportError
@@ -121,7 +120,7 @@ def save(estimator, folder):
     arrays = {}
     document = {
         "format": FORMAT,
-        "class": _written_name(kind),
+        "class": written_name(kind),
         "versions": _versions(),
         **_encoded_parts(estimator, arrays),
     }
@@ -152,28 +151,6 @@ def _encoded_parts(estimator, arrays):
             part = parts["parameters" if name in parameters else "state"]
             part[name] = encode(value, name, arrays)
     return parts
-
-
-def full_name(kind):
-    """Module and name of a class or function.
-
-    Parameters
-    ----------
-    kind : type or callable
-        The class, or the function.
-
-    Returns
-    -------
-    name : str
-        For instance "their.module.Extractor".
-    """
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _written_name(kind):
-    """Plain name of a public class of skaudio, which may move; full name of any other."""
-    ours = kind.__module__.startswith("skaudio.") and not kind.__qualname__.startswith("_")
-    return kind.__qualname__ if ours else full_name(kind)
 
 
 def library(name):

@@ -5,12 +5,41 @@ import pytest
 import torch
 from scipy.stats import beta, kstest, randint, uniform
 
-from skaudio.augment import gain, mixup, spec_augment
+from skaudio.augment import (
+    PASE_PLUS,
+    add_noise,
+    add_speech,
+    chop,
+    clip_peaks,
+    distort,
+    downsample,
+    drop_band,
+    gain,
+    mixup,
+    reverberate,
+    spec_augment,
+)
+
+
+def of_waves(function, **params):
+    """A call of a distortion of waves on the rows (B, C * T) of a batch (B, C, T)."""
+    return lambda x, generator: function(x.flatten(1), generator, **params).view_as(x)
+
 
 CALLS = {
     "spec_augment": lambda x, generator: spec_augment(x, None, generator),
     "mixup": lambda x, generator: mixup(x, generator)[0],
     "gain": lambda x, generator: gain(x, generator),
+    "reverberate": of_waves(reverberate),
+    "add_noise": of_waves(add_noise),
+    "add_noise of arrays": of_waves(add_noise, noises=[np.arange(99.0), np.ones(1000)]),
+    "add_speech": of_waves(add_speech),
+    "add_speech of arrays": of_waves(add_speech, speech=[np.arange(99.0), np.ones(1000)]),
+    "clip_peaks": of_waves(clip_peaks),
+    "chop": of_waves(chop, durations=[(0.005, 0.002)]),
+    "drop_band": of_waves(drop_band),
+    "downsample": of_waves(downsample, rates=[4000, 6000, 8000]),
+    "distort": of_waves(distort, distortions=PASE_PLUS),
 }
 
 
@@ -201,4 +230,4 @@ def test_other_wrong_parameters(x):
 def test_a_gpu_has_the_same_draws(call, x):
     result = call(x.cuda(), seeded())
     assert result.is_cuda
-    np.testing.assert_allclose(result.cpu(), call(x, seeded()), rtol=1e-12)
+    np.testing.assert_allclose(result.cpu(), call(x, seeded()), rtol=1e-12, atol=1e-12)
