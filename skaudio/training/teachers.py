@@ -9,6 +9,7 @@ from itertools import islice
 import torch
 
 from .. import augment
+from .._engine.warn import warn
 from ..workers import Lesson, build
 from ._task import Outcome, Task
 
@@ -80,9 +81,15 @@ class ManyTeachers(Task):
     def prepare(self, batches):
         if self.compares_clips and not any(len(b.group.unique()) > 1 for b in batches):
             names = [n for n, worker in self.workers.items() if worker.compares_clips]
-            raise ValueError(
-                f"{' and '.join(names)} tell clips apart, and no batch holds two clips; pass more "
-                "clips, raise batch_seconds, or leave these workers out"
+            problem = f"{' and '.join(names)} tell clips apart, and no batch holds two clips"
+            if len(names) == len(self.workers):
+                raise ValueError(
+                    f"{problem}; pass more clips, raise "
+                    "batch_seconds, or add other workers"
+                )
+            warn(
+                f"{problem}, so that they learn nothing; pass more clips, raise batch_seconds, or "
+                "leave these workers out"
             )
         if not self.measured:
             waves = [self._chunks(batch.wave) for batch in islice(batches, _BATCHES)]

@@ -166,8 +166,12 @@ def test_crops_of_one_clip_are_told_by_chance():
 @pytest.mark.parametrize("change", [{"X": 1}, {"batch_seconds": 0.8}])
 def test_clips_that_cannot_be_compared_are_told(change):
     clips = sounds(change.pop("X", 10), 40000)
-    with pytest.raises(ValueError, match="lim and gim tell clips apart, and no batch holds two"):
-        Taught(**change).fit(clips)
+    problem = "lim and gim tell clips apart, and no batch holds two clips"
+    with pytest.raises(ValueError, match=f"{problem}; pass more clips, raise batch_seconds, or a"):
+        Taught(("lim", "gim"), **change).fit(clips)
+    with pytest.warns(UserWarning, match=f"{problem}, so that they learn nothing; pass more cl"):
+        taught = Taught(max_epochs=1, **change).fit(clips)
+    assert "train_loss_lim" not in taught.history_[0]
     Taught(("spc",), max_epochs=1, **change).fit(clips)
 
 
