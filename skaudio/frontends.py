@@ -16,6 +16,7 @@ from torch import nn
 from ._frontends.base import FitLength, Frontend
 from ._frontends.chunks import Chunks
 from ._frontends.gammatone import Gammatone
+from ._frontends.pitch import Pitch
 from ._tensors import mask, root, within
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Frontend",
     "Gammatone",
     "LogMel",
+    "Pitch",
     "Standardize",
     "Wave",
 ]

@@ -4,6 +4,7 @@ from ._comparison import ComparisonDisplay
 from ._embedding import EmbeddingDisplay
 from ._feature_map import FeatureMapDisplay
 from ._filter_bank import FilterBankDisplay
+from ._pitch import PitchDisplay
 from ._training import TrainingDisplay
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "EmbeddingDisplay",
     "FeatureMapDisplay",
     "FilterBankDisplay",
+    "PitchDisplay",
     "TrainingDisplay",
 ]

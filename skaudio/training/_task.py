@@ -9,10 +9,14 @@ from torch import nn
 
 from ..frontends import Frontend, Wave
 from ..networks import Network
+from ..networks.sinc import SincConv
 
 __all__ = ["CropBatch", "Outcome", "Task"]
 
 _WARM_UP = 0.05  # share of the training in which the learning rate rises
+# The edges of filters are thousands of Hz, other weights are near 1: steps of one size would leave
+# the edges where they are.
+_EDGE_RATE = 3000.0
 
 
 class CropBatch(NamedTuple):
@@ -178,9 +182,15 @@ class Task(nn.Module):
         Returns
         -------
         optimizers : list of torch.optim.Optimizer
-            By default one Adam of all weights.
+            By default one Adam of all weights, in which edges of band-pass filters learn faster:
+            in Hz they have far to go.
         """
-        return [torch.optim.Adam(self.parameters(), lr=learning_rate, fused=True)]
+        edges = [p for m in self.modules() if isinstance(m, SincConv) for p in m.parameters()]
+        own = {id(p) for p in edges}
+        groups = [{"params": [p for p in self.parameters() if id(p) not in own]}]
+        if edges:
+            groups.append({"params": edges, "lr": _EDGE_RATE * learning_rate})
+        return [torch.optim.Adam(groups, lr=learning_rate, fused=True)]
 
     def schedule(self, progress: float) -> float:
         """Factor of all learning rates.

@@ -10,17 +10,12 @@ from torch import nn
 
 from .. import augment
 from .._engine import weights
-from ..networks.sinc import SincConv
 from ..pooling import part_names, pool, resolve
 from ._columns import one_per_clip
 from ._estimator import TrainingMixin
 from ._task import Outcome, Task
 
 __all__ = ["Classification", "ClassificationMixin"]
-
-# The edges of filters are thousands of Hz, other weights are near 1: steps of one size would leave
-# the edges where they are.
-_EDGE_RATE = 3000.0
 
 
 class _Standardise(nn.BatchNorm1d):
@@ -105,26 +100,6 @@ class Classification(Task):
         if y is not None:
             shares = np.bincount(y, minlength=n_classes) / len(y)
             self.chance = float(-(shares * np.log(np.maximum(shares, 1e-300))).sum())
-
-    def optimizers(self, learning_rate):
-        """One Adam, in which edges of band-pass filters learn faster: in Hz they have far to go.
-
-        Parameters
-        ----------
-        learning_rate : float
-            Of the other weights.
-
-        Returns
-        -------
-        optimizers : list of torch.optim.Optimizer
-            The one.
-        """
-        edges = [p for m in self.modules() if isinstance(m, SincConv) for p in m.parameters()]
-        own = {id(p) for p in edges}
-        groups = [{"params": [p for p in self.parameters() if id(p) not in own]}]
-        if edges:
-            groups.append({"params": edges, "lr": _EDGE_RATE * learning_rate})
-        return [torch.optim.Adam(groups, lr=learning_rate, fused=True)]
 
     @property
     def width(self):  # numpydoc ignore=RT01

@@ -58,7 +58,7 @@ class ManyTeachers(Task):
         reference=False,
     ):
         super().__init__(network)
-        self.layer, self.distortions = layer, distortions
+        self.layer, self.sample_rate, self.distortions = layer, sample_rate, distortions
         self.random_scale, self.reference = random_scale, reference
         heard = network.maps[layer]
         self.hop_length = heard.stride
@@ -100,7 +100,7 @@ class ManyTeachers(Task):
     def forward(self, batch):
         wave = heard = self._chunks(batch.wave)
         if self.training and self.distortions:
-            heard = augment.distort(wave, self.generator, self.distortions)
+            heard = augment.distort(wave, self.generator, self.distortions, self.sample_rate)
         frames = self.frames(heard)[self.layer][0].float()
         frames = frames[..., : wave.shape[1] // self.hop_length]
         lesson = Lesson(frames, wave, self._pairs(batch.group), self.generator)

@@ -12,6 +12,7 @@ from ._lim import LIM
 from ._lps import LPS
 from ._mfcc import MFCC
 from ._names import PASE, PASE_PLUS, TINY, build, resolve
+from ._prosody import Prosody
 from ._regression import Regression
 from ._spc import SPC
 from ._waveform import Waveform
@@ -29,6 +30,7 @@ __all__ = [
     "TINY",
     "Gammatone",
     "Lesson",
+    "Prosody",
     "Regression",
     "Waveform",
     "Worker",

@@ -294,7 +294,8 @@ def doubled(wave, generator):
 
 
 def test_the_network_hears_distorted_chunks_in_training_alone(monkeypatch):
-    def distort(wave, generator, distortions):
+    def distort(wave, generator, distortions, sample_rate):
+        assert sample_rate == 4000
         for function, _ in distortions:
             wave = function(wave, generator)
         return wave
