@@ -212,8 +212,8 @@ class PASETransformer(TrainingMixin, BaseAudioTransformer):
     def _get_test_params(cls):
         """Variants for the common tests."""
         small = {
-            "layers": ((4, 31, 10), (4, 8, 4), (4, 11, 2), (4, 11, 2)),
-            "n_features": 3,
+            "layers": ((8, 31, 10), (4, 8, 4), (4, 11, 2), (8, 11, 2)),
+            "n_features": 8,
             "workers": ["mfcc", "lim"],
             "crop_seconds": 0.1,
             "batch_seconds": 0.4,
@@ -221,7 +221,7 @@ class PASETransformer(TrainingMixin, BaseAudioTransformer):
         }
         return [
             small,
-            {**small, "workers": ["prosody"], "distortions": "pase+", "pooling": "mean"},
+            {**small, "workers": ["prosody", "spc"], "distortions": "pase+", "pooling": "mean"},
             {**small, "size": "pase", "reference": True, "max_epochs": 0},
         ]
 
