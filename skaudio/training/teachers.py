@@ -84,8 +84,7 @@ class ManyTeachers(Task):
             problem = f"{' and '.join(names)} tell clips apart, and no batch holds two clips"
             if len(names) == len(self.workers):
                 raise ValueError(
-                    f"{problem}; pass more clips, raise "
-                    "batch_seconds, or add other workers"
+                    f"{problem}; pass more clips, raise batch_seconds, or add other workers"
                 )
             warn(
                 f"{problem}, so that they learn nothing; pass more clips, raise batch_seconds, or "
