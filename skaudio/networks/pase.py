@@ -261,7 +261,23 @@ class PASE(Network):
 
     @torch.no_grad()
     def pieces(self, x, max_steps):
-        state = None  # of the recurrent layer, at the end of the piece before
+        """Frames of one clip piece by piece; the recurrent layer carries its state along.
+
+        Parameters
+        ----------
+        x : Tensor of shape (1, 1, T)
+            The whole wave.
+        max_steps : int
+            Most samples to work on at a time.
+
+        Yields
+        ------
+        layer : int
+            Always 0.
+        frames : Tensor of shape (1, n_features, t)
+            The next ones.
+        """
+        state = None
         for tile in tiles(x.shape[-1], max_steps, stride=self.stride, halo=self.halo):
             maps = self._encoded(x[..., tile.start : tile.stop])
             before = tile.start // self.stride

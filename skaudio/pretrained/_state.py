@@ -5,7 +5,7 @@ import re
 import numpy as np
 import torch
 
-__all__ = ["State", "states"]
+__all__ = ["states"]
 
 _MAX_LAYERS, _MAX_SIZE = 20, 100_000
 _COUNT = "num_batches_tracked"
@@ -23,7 +23,7 @@ def states(found, n_bytes):
 
     Returns
     -------
-    states : list of State
+    states : list of _State
         In the same order.
 
     Raises
@@ -34,10 +34,10 @@ def states(found, n_bytes):
     tensors = (t for part in found.values() for t in part.values() if isinstance(t, torch.Tensor))
     if sum(tensor.numel() * tensor.element_size() for tensor in tensors) > n_bytes:
         raise ValueError("its weights claim to be larger than the file")
-    return [State(name, part) for name, part in found.items()]
+    return [_State(name, part) for name, part in found.items()]
 
 
-class State:
+class _State:
     """State of one of the networks; it knows what has been taken from it.
 
     Parameters

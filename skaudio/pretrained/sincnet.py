@@ -95,7 +95,7 @@ def read_sincnet(path, *, size=None, sample_rate=None):
 
 
 def _parts(state, n_bytes):
-    """The three states of a file of so many bytes, each a `State`."""
+    """The three states of a file of so many bytes, each knowing what was taken from it."""
     found = [state.get(name) for name in _PARTS] if isinstance(state, dict) else [None]
     if not all(isinstance(part, dict) and part for part in found):
         raise ValueError(f"it does not hold {', '.join(_PARTS)}")
