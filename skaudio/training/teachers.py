@@ -4,7 +4,6 @@ Pascual et al. 2019, arXiv:1904.03416; Ravanelli et al. 2020, arXiv:2001.09239.
 """
 
 import math
-from itertools import islice
 
 import torch
 
@@ -15,7 +14,7 @@ from ._task import Outcome, Task
 
 __all__ = ["ManyTeachers"]
 
-_BATCHES = 20  # that targets are measured on, as in the published code
+_CHUNKS = 200  # that targets are measured on; the published code has ten times as many
 
 
 class ManyTeachers(Task):
@@ -91,7 +90,11 @@ class ManyTeachers(Task):
                 "leave these workers out"
             )
         if not self.measured:
-            waves = [self._chunks(batch.wave) for batch in islice(batches, _BATCHES)]
+            most, waves = _CHUNKS * (10 if self.reference else 1), []
+            for batch in batches:
+                waves.append(self._chunks(batch.wave))
+                if sum(map(len, waves)) >= most:
+                    break
             for worker in self.workers.values():
                 worker.prepare(waves, self.reference)
             self.measured.fill_(True)

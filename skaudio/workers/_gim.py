@@ -1,4 +1,4 @@
-"""A worker of global information: are two chunks, as a whole, of one clip?"""
+"""A worker of global information: whether two chunks, as a whole, are of one clip."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""A worker of local information: is a moment from the same clip as another?"""
+"""A worker of local information: whether two moments are of one clip."""
 
 from ._pairs import Pairs
 

@@ -23,7 +23,13 @@ _LISTS = {"tiny": TINY, "pase": PASE, "pase+": PASE_PLUS}
 
 @cache
 def forms():
-    """Workers by name: what the files of this package call ``FORMS``."""
+    """Workers by name.
+
+    Returns
+    -------
+    forms : dict of str to callable
+        What the files of this package call ``FORMS``, so that a new file is found.
+    """
     package = importlib.import_module(__package__)
     found = {}
     for module in pkgutil.iter_modules(package.__path__, f"{__package__}."):

@@ -83,7 +83,7 @@ class Regression(Worker):
         if self.context % 2 == 0:
             raise ValueError(f"context={self.context} must be odd: as many frames on each side")
         width = self.n_targets * (1 + self.n_deltas)
-        self.deltas = Deltas([""] * self.n_targets, self.n_deltas, "savgol")
+        self.deltas = Deltas(("",), self.n_deltas, "savgol")
         self.head = self._head(width * self.context)
         self.register_buffer("mean", torch.zeros(width, 1))
         self.register_buffer("scale", torch.ones(width, 1))
@@ -163,8 +163,10 @@ class Regression(Worker):
         with torch.autocast(wave.device.type, enabled=False):
             x = self.target(wave)[..., :n_steps].float()
             if self.n_deltas:
-                lengths = torch.full((len(x),), x.shape[2])
-                x = torch.cat([part for part, _ in self.deltas(x, lengths)], dim=1)
+                # differences are sums of frames, the same for all numbers: a matrix for each order
+                unit = torch.eye(x.shape[2], device=x.device)[None]
+                matrices = self.deltas(unit, torch.tensor([x.shape[2]]))
+                x = torch.cat([x @ matrix for matrix, _ in matrices], dim=1)
         # those whose windows are not centred end before the chunk
         return F.pad(x, (0, n_steps - x.shape[2]), "replicate")
 

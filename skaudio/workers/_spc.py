@@ -1,4 +1,4 @@
-"""A worker of the order of time: does a stretch of frames come after a moment, or before it?"""
+"""A worker of the order of time: whether a stretch of frames follows a moment or precedes it."""
 
 import math
 

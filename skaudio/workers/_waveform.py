@@ -34,7 +34,6 @@ class Waveform(Regression):
     """
 
     n_targets = 1
-    hidden = 64
 
     def __init__(
         self,
@@ -45,7 +44,7 @@ class Waveform(Regression):
         channels=(512, 256, 128),
         kernels=(30, 30, 30),
         strides=(4, 4, 10),
-        **options,
+        hidden=64,
     ):
         for name, value in (("channels", channels), ("kernels", kernels), ("strides", strides)):
             check_whole(name, value, (len(strides),))
@@ -60,7 +59,7 @@ class Waveform(Regression):
                 "an even number more"
             )
         self.shape = [*zip(channels, kernels, strides, strict=True)]
-        super().__init__(n_channels, hop_length, sample_rate, **options)
+        super().__init__(n_channels, hop_length, sample_rate, hidden=hidden)
         steps = 1
         for width, _, stride in self.shape:
             steps *= stride

@@ -54,6 +54,13 @@ def test_short_clips_are_joined_anew_in_each_epoch():
     assert not np.array_equal(*epochs)
 
 
+def test_crops_tell_what_they_may_be_joined_of():
+    for batch in crops_of([30] * 20 + [1000], 100, groups=[0, 1] * 10 + [5]):
+        clips = (batch.wave[:, 0].numpy() // 31).astype(int)
+        assert batch.group.dtype == torch.int64
+        assert batch.group.tolist() == [5 if clip >= 20 else clip % 2 for clip in clips]
+
+
 def test_only_clips_of_a_group_are_joined():
     crops = crops_of([30] * 20 + [20], 100, groups=[0, 1] * 10 + [2])
     groups = []
