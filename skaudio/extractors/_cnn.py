@@ -1,5 +1,6 @@
 """Convolutional networks in the designs of Pons & Serra, trained on labels."""
 
+from ..augment import resolve_distortions
 from ..base import BaseAudioTransformer
 from ..networks.timbral_temporal import PAPER_TEMPORAL_KERNELS
 from ..training import Classification, ClassificationMixin
@@ -60,6 +61,10 @@ class CNNTransformer(DesignMixin, ClassificationMixin, BaseAudioTransformer):
     mixup : float, default=0.2
         Crops are mixed in training, by shares of the distribution Beta(mixup, mixup):
         `skaudio.augment.mixup`. 0: they are not.
+    distortions : None, "pase+" or list, default=None
+        What is done to the waves of crops in training, so that noise and rooms matter less
+        afterwards: the distortions of PASE+, or functions, alone or with their probabilities, as
+        `skaudio.augment.resolve_distortions` takes them. None: nothing.
     sample_rate : int, default=16000
         Rate in Hz that files are resampled to and that arrays are taken to be at.
     n_fft, hop_length : int, default=512, 256
@@ -181,6 +186,7 @@ class CNNTransformer(DesignMixin, ClassificationMixin, BaseAudioTransformer):
         pooling="mean_std_max",
         spec_augment=0.0,
         mixup=0.2,
+        distortions=None,
         sample_rate=16000,
         n_fft=512,
         hop_length=256,
@@ -219,6 +225,7 @@ class CNNTransformer(DesignMixin, ClassificationMixin, BaseAudioTransformer):
         self.pooling = pooling
         self.spec_augment = spec_augment
         self.mixup = mixup
+        self.distortions = distortions
         self.sample_rate = sample_rate
         self.n_fft = n_fft
         self.hop_length = hop_length
@@ -255,7 +262,7 @@ class CNNTransformer(DesignMixin, ClassificationMixin, BaseAudioTransformer):
         return [
             {**narrow, "spec_augment": 0.3},
             {**mel, "design": "single", "kernel": (3, 12), "normalize": None},
-            {**short, "design": "sample_level", "mixup": 0.0},
+            {**short, "design": "sample_level", "mixup": 0.0, "distortions": "pase+"},
             {**short, "design": "frame_level", "layers": [1, -1], "max_epochs": 0},
             {**mel, "design": "timbral", "frontend": "sinc"},
             {**short, "design": "frame_level_many", "frontend": "sinc"},
@@ -267,6 +274,7 @@ class CNNTransformer(DesignMixin, ClassificationMixin, BaseAudioTransformer):
         check_choice("normalize", self.normalize, (None, "clip"))
         check_number("spec_augment", self.spec_augment, 0, 1, integer=False)
         check_number("mixup", self.mixup, 0, integer=False)
+        resolve_distortions(self.distortions)
 
     def _default_width(self):
         return design_of(self).n_trained
@@ -281,4 +289,5 @@ class CNNTransformer(DesignMixin, ClassificationMixin, BaseAudioTransformer):
             y=y,
             spec_augment=self.spec_augment,
             mixup=self.mixup,
+            distortions=resolve_distortions(self.distortions, self.sample_rate),
         )

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from .._engine.extract import extract
+from ..augment import add_noise, gain, resolve_distortions
 from ..base import BaseAudioTransformer
 from ..frontends import Chunks
 from ..networks.sinc import SincConv
@@ -51,6 +52,10 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
         Adam with a warm-up and half a cosine, the edges of the filters at a rate of their own; or,
         as published, RMSprop for convolutions, dense layers and head each, at a constant rate
         (1e-3 there) for all weights, at which edges hardly move.
+    distortions : None, "pase+" or list, default=None
+        What is done to the waves of chunks in training, so that noise and rooms matter less
+        afterwards: the distortions of PASE+, or functions, alone or with their probabilities, as
+        `skaudio.augment.resolve_distortions` takes them. None: nothing.
     pretrained : str or path-like, default=None
         Checkpoint of the published code. It brings layers, chunk and classes, which are called
         0 to n - 1: the file does not name them.
@@ -158,6 +163,7 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
         heard=0.1,
         pooling="mean",
         optimizer="adam",
+        distortions=None,
         pretrained=None,
         sample_rate=16000,
         batch_seconds=25.6,
@@ -186,6 +192,7 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
         self.heard = heard
         self.pooling = pooling
         self.optimizer = optimizer
+        self.distortions = distortions
         self.pretrained = pretrained
         self.sample_rate = sample_rate
         self.batch_seconds = batch_seconds
@@ -212,7 +219,14 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
         small = {"chunk_seconds": 0.05, "hop_seconds": 0.02, "max_epochs": 1}
         return [
             small,
-            {**small, "first": "conv", "norm": "chunk", "heard": None, "optimizer": "paper"},
+            {
+                **small,
+                "distortions": [gain, (add_noise, 0.5)],
+                "first": "conv",
+                "norm": "chunk",
+                "heard": None,
+                "optimizer": "paper",
+            },
             {**small, "pooling": ["mean_std", "max"], "sample_rate": 8000, "max_epochs": 0},
         ]
 
@@ -246,6 +260,7 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
         check_choice("first", self.first, ("sinc", "conv"))
         check_choice("norm", self.norm, ("chunk", "channel", None))
         check_choice("optimizer", self.optimizer, ("adam", "paper"))
+        resolve_distortions(self.distortions)
         check_number("chunk_seconds", self.chunk_seconds, 1e-9, 60, integer=False, none=True)
         check_number("hop_seconds", self.hop_seconds, 1 / self.sample_rate, integer=False)
         check_number("heard", self.heard, 0, 1, integer=False, none=True)
@@ -317,7 +332,13 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
         width = self.architecture_["network"]["dense"][-1]
         head = SincHead(width, len(self.classes_), **self.architecture_["head"])
         head.initialise(None)  # by the generator of the fit
-        return ChunkClassification(network, head, y, paper=self.optimizer == "paper")
+        return ChunkClassification(
+            network,
+            head,
+            y,
+            paper=self.optimizer == "paper",
+            distortions=resolve_distortions(self.distortions, self.sample_rate),
+        )
 
     def _frontend(self, network):
         return Chunks(self._chunk(), self._hop())

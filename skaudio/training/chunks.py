@@ -24,12 +24,14 @@ class ChunkClassification(Classification):
         As for `Classification`.
     paper : bool, default=False
         Whether the optimizers are those of the published code.
+    distortions : None, "pase+" or list, default=None
+        As for `Classification`.
     """
 
     divisible = False  # the published norm of dense layers compares the chunks of a batch
 
-    def __init__(self, network, head, y=None, *, paper=False):
-        super().__init__(network, head.linear.out_features, head=head, y=y)
+    def __init__(self, network, head, y=None, *, paper=False, distortions=None):
+        super().__init__(network, head.linear.out_features, head=head, y=y, distortions=distortions)
         self.paper, self.divisible = paper, False
         self.max_grad_norm = None if paper else Task.max_grad_norm
         self.min_samples = network.chunk

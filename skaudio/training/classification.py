@@ -75,6 +75,8 @@ class Classification(Task):
     mixup : float, default=0.0
         What crops are mixed by, alpha of `skaudio.augment.mixup`; where they are, ``accuracy``
         in training counts the share of each class. 0: they are not.
+    distortions : None, "pase+" or list, default=None
+        What training does to the waves of crops first: see `skaudio.augment.distort`.
     """
 
     divisible = False  # the standardisation compares the crops of a batch
@@ -91,8 +93,10 @@ class Classification(Task):
         y=None,
         spec_augment=0.0,
         mixup=0.0,
+        distortions=None,
     ):
         super().__init__(network, frontend)
+        self.distortions = distortions
         self.names, self.spec_augment, self.mixup = resolve(pooling), spec_augment, mixup
         self.head = nn.Sequential(_Standardise(self.width), _Classifier(self.width, n_classes))
         if head is not None:
@@ -126,7 +130,10 @@ class Classification(Task):
         return self.head(torch.cat(vectors, dim=1))
 
     def forward(self, batch):
-        x, lengths = self.frontend(batch.wave, _whole(batch.wave))
+        wave = batch.wave
+        if self.training and self.distortions:
+            wave = augment.distort(wave, self.generator, self.distortions)
+        x, lengths = self.frontend(wave, _whole(wave))
         targets = [(1.0, batch.target)]
         if self.training and self.mixup:
             x, partner, share = augment.mixup(x, self.generator, alpha=self.mixup)

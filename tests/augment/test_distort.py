@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from skaudio import MFCCTransformer, load
+from skaudio import CNNTransformer, MFCCTransformer, SincNetTransformer, load
 from skaudio._engine.content import Unidentifiable, content, described
 from skaudio.augment import (
     PASE_PLUS,
@@ -36,6 +36,15 @@ def plus_one(wave, generator):
 
 def needing_a_rate(wave, generator, *, sample_rate):
     return torch.full_like(wave, sample_rate)
+
+
+seen = []
+
+
+def noted(wave, generator, *, sample_rate):
+    """It notes that it was called."""
+    seen.append(sample_rate)
+    return wave.abs()
 
 
 def greedy(wave, generator):
@@ -260,3 +269,25 @@ def test_a_file_names_no_other_function(tmp_path, clips, old, new):
     file.write_text(no_partial)
     with pytest.raises(ValueError, match="cannot be loaded: the value of distortions/0 is written"):
         load(tmp_path / "saved", trusted=[Distorting])
+
+
+@pytest.mark.parametrize("extractor", [CNNTransformer, SincNetTransformer])
+def test_networks_train_on_distorted_clips(tmp_path, extractor):
+    """In training only, at the estimator's rate, and saved with it."""
+    clips = [np.sin(np.arange(4000) / pitch) for pitch in (3, 5, 4, 6) * 2]
+    params = {"max_epochs": 1, "validation_fraction": 0.25, "random_state": 0, "sample_rate": 8000}
+    seen.clear()
+    fitted = extractor(distortions=[noted, (gain, 0.5)], **params).fit(clips, [0, 1] * 4)
+    assert {*seen} == {8000}
+    n_seen = len(seen)
+    features = fitted.transform(clips)
+    fitted.predict(clips)
+    assert len(seen) == n_seen
+    clean = extractor(**params).fit(clips, [0, 1] * 4)
+    assert not np.allclose(clean.transform(clips), features)
+    fitted.save(tmp_path / "saved")
+    back = load(tmp_path / "saved", trusted=[noted])
+    assert back.distortions == [noted, (gain, 0.5)]
+    np.testing.assert_array_equal(back.transform(clips), features)
+    with pytest.raises(ValueError, match="distortions='noise' is unknown"):
+        extractor(distortions="noise", **params).fit(clips, [0, 1] * 4)

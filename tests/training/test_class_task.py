@@ -100,3 +100,22 @@ def test_what_compares_crops_is_not_divided():
     head = nn.Linear(new_task().width, N_CLASSES)
     assert new_task(head=head).divisible
     assert not new_task(head=head, mixup=0.2).divisible
+
+
+def test_crops_are_distorted_before_anything_else_and_in_training_only():
+    heard, batch = [], new_batch()
+    task = new_task(distortions=[(augment.gain, 0.5), augment.add_noise])
+    task.frontend.register_forward_hook(lambda _, given, x: heard.append(given[0]))
+    task.train()(batch)
+    expected = augment.distort(
+        batch.wave, torch.Generator().manual_seed(5), [(augment.gain, 0.5), augment.add_noise]
+    )
+    assert torch.equal(heard[0], expected) and not torch.equal(expected, batch.wave)
+    state = task.generator.get_state()
+    task.eval()(batch)
+    assert torch.equal(heard[1], batch.wave) and torch.equal(task.generator.get_state(), state)
+    # without distortions there is nothing to draw
+    clean = new_task().train()
+    state = clean.generator.get_state()
+    clean(batch)
+    assert torch.equal(clean.generator.get_state(), state)
