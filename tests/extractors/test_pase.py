@@ -1,13 +1,15 @@
 """PASETransformer: published encoders against float64, and what teachers leave behind."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from skops import io as skops_io
 
-from skaudio import PASETransformer, workers
+from skaudio import PASETransformer, load, workers
 from skaudio.datasets import make_sounds
 from skaudio.networks.pase import SIZES
 from tests.networks.test_pase_network import by_hand, state
@@ -222,3 +224,31 @@ def test_clips_shorter_than_the_mirror_get_zeros(n_samples):
         (frames,) = pase.transform_frames([wave])
     expected, _ = by_hand(state(pase._ready(None).network), np.pad(wave, (0, 471 - n_samples)))
     assert np.abs(frames.T - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("form", ["pase", "pase.skops"])
+def test_own_teachers_and_distortions_are_saved(sounds, tmp_path, form):
+    options = {
+        "workers": ["mfcc", workers.GIM, ("loud", partial(Loudness, context=3))],
+        "distortions": [(upside_down, 0.5)],
+    }
+    pase = small(**options, max_epochs=1).fit(sounds)
+    if form.endswith(".skops"):
+        skops_io.dump(pase, tmp_path / form)
+    else:
+        pase.save(tmp_path / form)
+    again = load(tmp_path / form, trusted=[Loudness, upside_down, partial])
+    assert [type(item) for item in again.workers] == [str, type, tuple]
+    assert np.array_equal(again.transform(sounds), pase.transform(sounds))
+    assert again.partial_fit(sounds).n_epochs_ == 2
+    with pytest.raises(ValueError, match=r"Loudness|upside_down"):
+        load(tmp_path / form)
+
+
+def test_a_class_that_is_no_worker_is_not_loaded(sounds, tmp_path):
+    pase = small(max_epochs=0).fit(sounds).set_params(workers=[("loud", Loudness)])
+    pase.save(tmp_path / "pase")
+    text = next((tmp_path / "pase").glob("*.json"))
+    text.write_text(text.read_text().replace(f"{__name__}.Loudness", "pathlib.Path"))
+    with pytest.raises(ValueError, match=r"pathlib.Path is no function, nor a worker"):
+        load(tmp_path / "pase", trusted=[Path])
