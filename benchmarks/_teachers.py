@@ -4,17 +4,14 @@ from functools import partial
 
 import _sets
 import numpy as np
-import torch
+from _noisy import CONDITIONS, heard
 from _probes import MARKS, RATE, Phones, accuracy, fit
+
+from skaudio import MFCCTransformer, PASETransformer, RandomCNNTransformer
+from skaudio.plotting._style import COLOURS, new_panels
 from skaudio.workers import TINY
 
-from skaudio import MFCCTransformer, PASETransformer, RandomCNNTransformer, augment, read_audio
-
 POOLING = ("mean_std", "pyramid")
-HEARD = {
-    "noise at 10 dB": partial(augment.add_noise, snr=(10.0,)),
-    "reverberation": partial(augment.reverberate, sample_rate=RATE),
-}
 TRAINED = {"PASE": None, "PASE, distorted in training": "pase+"}
 
 
@@ -120,12 +117,48 @@ def _emotion_baselines(fold):
 def _robust(sounds, fold, name, extractor):
     """Accuracy where the classifier has heard clean sound, and the test clips are or are not."""
     features = extractor.transform(sounds.data)
-    yield {"features": name, "value": accuracy(sounds, fold, features)}
-    for condition, distort in HEARD.items():
-        generator = torch.Generator().manual_seed(fold)
-        clips = []
-        for i in sounds.splits[fold][1]:
-            wave = torch.from_numpy(read_audio(sounds.data[i], RATE))
-            clips.append(distort(wave[None], generator)[0].numpy())
-        value = accuracy(sounds, fold, features, extractor.transform(clips))
-        yield {"features": f"{name}: {condition}", "value": value}
+    test = [sounds.data[i] for i in sounds.splits[fold][1]]
+    for condition in CONDITIONS:
+        clips = extractor.transform(heard(test, condition, RATE))
+        value = accuracy(sounds, fold, features, clips)
+        yield {"features": f"{name}, {condition}", "value": value}
+
+
+def plot(rows):
+    """Draw what leaving out a teacher costs, and what noise and rooms cost.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Of all jobs.
+
+    Returns
+    -------
+    figure : matplotlib Figure
+        Two panels.
+    """
+    axes = new_panels(None, 2, most=2, width=5.5, height=3.6, margin=1.0)
+    found = {}
+    for row in rows:
+        if not row["curve"] and row["measure"] == "accuracy":
+            found.setdefault((row["task"], row["features"]), []).append(float(row["value"]))
+    means = {key: np.mean(values) for key, values in found.items()}
+    taught = {w: means.get(("phones", f"PASE without {w}")) for w in TINY}
+    taught = {worker: value for worker, value in taught.items() if value is not None}
+    axes[0].barh([*taught], [*taught.values()], color=COLOURS[0])
+    whole = means.get(("phones", "PASE, all teachers"))
+    if whole is not None:
+        axes[0].axvline(whole, color=COLOURS[1], label="all teachers")
+        axes[0].legend(fontsize=8)
+    if taught:
+        axes[0].set_xlim(min(taught.values()) - 0.05)
+    axes[0].set(title="phones, one teacher left out", xlabel="accuracy")
+    names = dict.fromkeys(f.rpartition(", ")[0] for task, f in means if task == "emotion")
+    for k, condition in enumerate(CONDITIONS):
+        values = [means.get(("emotion", f"{name}, {condition}"), np.nan) for name in names]
+        places = np.arange(len(names)) + 0.25 * k
+        axes[1].barh(places, values, 0.25, color=COLOURS[k], label=condition)
+    axes[1].set_yticks(np.arange(len(names)) + 0.25, [*names])
+    axes[1].set(title="emotions, heard by who was trained on clean sound", xlabel="accuracy")
+    axes[1].legend(fontsize=8)
+    return axes[0].figure

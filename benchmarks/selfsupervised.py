@@ -1,4 +1,4 @@
-"""What wav2vec and vq-wav2vec learn from unlabelled speech, on two open sets.
+"""What wav2vec, vq-wav2vec and PASE learn from unlabelled speech, on two open sets.
 
     SKAUDIO_DATA=path/to/the/sets python benchmarks/selfsupervised.py
 
@@ -72,6 +72,7 @@ def main():
     print(text)
     (args.out / "selfsupervised.md").write_text(text, encoding="utf-8")
     _plot(every).savefig(args.out / "selfsupervised.png", dpi=120)
+    _teachers.plot(every).savefig(args.out / "teachers.png", dpi=120)
 
 
 def _arguments():
@@ -285,8 +286,8 @@ def _plot(rows):
     """Draw the four curves."""
     axes = new_panels(None, 4, most=2, width=4.5, height=3.2)
     panels = (
-        ("minutes", "minutes of one core", "accuracy", "phones told apart by one frame of c"),
-        ("hours", "hours of unlabelled speech", "accuracy", "phones told apart by one frame of c"),
+        ("minutes", "minutes of one core", "accuracy", "phones told apart by one frame"),
+        ("hours", "hours of unlabelled speech", "accuracy", "phones told apart by one frame"),
         ("minutes", "minutes of one core", "told apart", "futures told from ten other moments"),
         ("minutes", "minutes of one core", "perplexity", f"perplexity / {N_CODES} codes"),
     )
