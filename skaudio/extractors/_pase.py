@@ -213,7 +213,7 @@ class PASETransformer(TrainingMixin, BaseAudioTransformer):
         """Variants for the common tests."""
         small = {
             "layers": ((8, 31, 10), (4, 8, 4), (4, 11, 2), (8, 11, 2)),
-            "n_features": 8,
+            "n_features": 16,
             "workers": ["mfcc", "lim"],
             "crop_seconds": 0.1,
             "batch_seconds": 0.4,

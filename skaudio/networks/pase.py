@@ -37,6 +37,7 @@ SIZES = {
         "n_features": 256,
         "n_hidden": 128,
         "skips": True,
+        "compression": 30.0,
     },
     "pase": {"layers": _LAYERS, "n_features": 100},
     "pase+": {"layers": _LAYERS, "n_features": 256, "n_hidden": 512, "skips": True},
@@ -140,6 +141,10 @@ class PASE(Network):
         Width of the recurrent layer. None: there is none.
     skips : bool, default=False
         Whether there are skip connections.
+    compression : float, default=0.0
+        Above 0, the first block ends with y = asinh(compression x), which is nearly a logarithm of
+        what is loud, so that clips of different loudness are more alike. The published networks
+        have none.
     sample_rate : int, default=16000
         Of the wave, Hz.
     reference : bool, default=False
@@ -156,11 +161,12 @@ class PASE(Network):
         n_features,
         n_hidden=None,
         skips=False,
+        compression=0.0,
         sample_rate=16000,
         reference=False,
     ):
         super().__init__()
-        self.reference = reference
+        self.compression, self.reference = compression, reference
         self.blocks, n_in, at = nn.ModuleList(), 1, Map("pase", numbered(n_features))
         maps = []
         for width, kernel, stride in layers:
@@ -239,6 +245,8 @@ class PASE(Network):
         maps = []
         for block in self.blocks:
             x = block(x)
+            if self.compression and block is self.blocks[0]:
+                x = torch.asinh(self.compression * x)
             if self.skips is not None:
                 maps.append(x)
         total = None
