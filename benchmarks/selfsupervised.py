@@ -1,4 +1,4 @@
-"""What wav2vec and vq-wav2vec learn from unlabelled speech, on two open sets.
+"""What wav2vec, vq-wav2vec and PASE learn from unlabelled speech, on two open sets.
 
     SKAUDIO_DATA=path/to/the/sets python benchmarks/selfsupervised.py
 
@@ -6,6 +6,8 @@ phones   emodb_2s: the 30 phones with at least 100 labelled segments, classified
          regression (C=0.1) from the frame at the middle of a segment. Speakers 03 and 08 are
          never trained on.
 digits   fsdd, leave one speaker out: `SVC(C=8)` on pooled features.
+emotion  emodb_2s, five folds of speakers, in the same way: PASE alone, also where the test clips
+         are noisy or reverberant and the classifier has only heard clean ones.
 
 Networks are trained on the clips of the training part only, without labels, with the defaults of
 the extractors except for 60 negatives and the number of updates. Each training is a process with
@@ -16,7 +18,6 @@ Trainings in the result file are not repeated; --fresh repeats everything.
 import argparse
 import csv
 import os
-import time
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -24,27 +25,22 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import _sets
+import _teachers
 import numpy as np
 import torch
+from _probes import MARKS, RATE, Phones, accuracy, fit
 from compare import about
 from joblib import Parallel, delayed
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from skorch.callbacks import Callback
 
 from skaudio import MFCCTransformer, VQTransformer, Wav2VecTransformer, read_audio
-from skaudio.compare import standard_svm
 from skaudio.networks.vq import perplexity
 from skaudio.plotting._style import COLOURS, new_panels
 from skaudio.training import CropBatch
 from skaudio.training.contrastive import Prediction
 
-RATE, N_CODES = 16000, 64
+N_CODES = 64
 N_NEGATIVES = 60  # teach more in the same time than the usual ten, which evaluation uses
-HELD_OUT = ("03", "08")
 PARTS = (8, 3)  # the curve over hours: an eighth and a third of the clips
-MARKS = tuple(0.25 * 2**k for k in range(6))  # the curve over time: minutes of one core
 POOLING = ("mean_std", "pyramid")
 QUANTIZERS = ("gumbel", "kmeans", "ema")
 COLUMNS = ("job", "task", "curve", "x", "features", "measure", "value")
@@ -76,6 +72,7 @@ def main():
     print(text)
     (args.out / "selfsupervised.md").write_text(text, encoding="utf-8")
     _plot(every).savefig(args.out / "selfsupervised.png", dpi=120)
+    _teachers.plot(every).savefig(args.out / "teachers.png", dpi=120)
 
 
 def _arguments():
@@ -103,7 +100,7 @@ def _jobs(updates):
         jobs[f"digits vq {fold}"] = partial(_digits_quantized, digits, fold)
     for part in PARTS:
         jobs[f"phones wav2vec 1/{part}"] = partial(_phones_trained, phones, part)
-    return jobs
+    return jobs | _teachers.jobs(phones, digits)
 
 
 def _run(name, job):
@@ -118,90 +115,6 @@ def _run(name, job):
 
 def _said(row):
     return f"{row['features']} {row['measure']} {row['value']:.3f}"
-
-
-class Trained(Callback):
-    """Ends a training after a number of updates, and saves weights at certain times."""
-
-    def __init__(self, marks=()):
-        self.marks = [*marks]
-
-    def initialize(self):
-        self.begin, self.states = time.process_time(), []
-        return self
-
-    def minutes(self):
-        """Processor time since the beginning."""
-        return (time.process_time() - self.begin) / 60
-
-    def on_batch_end(self, net, training=False, **kwargs):
-        if training and self.marks and self.minutes() >= self.marks[0]:
-            self.marks.pop(0)
-            state = net.module_.network.state_dict()
-            weights = {name: tensor.numpy().copy() for name, tensor in state.items()}
-            self.states.append((self.minutes(), weights))
-
-
-def _fit(kind, clips, updates, marks=(), groups=None, **params):
-    """Train on clips for a number of updates; returns the extractor and its `Trained`."""
-    trained = Trained(marks)
-    params = {"n_negatives": N_NEGATIVES, "early_stopping": False, "random_state": 0, **params}
-    extractor = kind(callbacks=[trained], **params)
-    seconds = sum(len(read_audio(clip, RATE)) for clip in clips) / RATE
-    per_epoch = (1 - extractor.validation_fraction) * seconds / extractor.batch_seconds
-    extractor.set_params(max_epochs=max(1, round(updates / per_epoch)))
-    return extractor.fit(clips, groups=groups), trained
-
-
-class Phones:
-    """The probe on emodb_2s."""
-
-    def __init__(self):
-        sounds = _sets.load("emodb_2s")
-        home = Path(os.environ["SKAUDIO_DATA"], "emodb_2s")
-        with (home / "phones.csv").open(newline="", encoding="utf-8") as file:
-            segments = [*csv.DictReader(file)]
-        names, counts = np.unique([row["phone"] for row in segments], return_counts=True)
-        often = {*names[counts >= 100]}
-        segments = [row for row in segments if row["phone"] in often]
-        self.clips = [Path(clip) for clip in sounds.data]
-        rows = {clip.name: i for i, clip in enumerate(self.clips)}
-        self.clip = np.array([rows[Path(row["filename"]).name] for row in segments])
-        self.middle = np.array([(float(r["start"]) + float(r["end"])) / 2 for r in segments])
-        self.phone = np.array([row["phone"] for row in segments])
-        self.unheard = np.array([row["group"] in HELD_OUT for row in segments])
-        unheard = {*self.clip[self.unheard]}
-        self.training = [clip for i, clip in enumerate(self.clips) if i not in unheard]
-        self.test = [self.clips[i] for i in sorted(unheard)]
-
-    def accuracy(self, frames, first, around=0, later=0):
-        """Accuracy of logistic regression on unheard speakers.
-
-        Parameters
-        ----------
-        frames : list of ndarray of shape (n_frames_i, n_channels)
-            Of all clips, 100 a second.
-        first : float
-            Centre of the first frame, s.
-        around, later : int
-            Frames on either side that are read as well, and the delay of all, in frames.
-        """
-        chosen = []
-        for clip, middle in zip(self.clip, self.middle, strict=True):
-            centre = round((middle - first) * 100) + later
-            steps = np.arange(centre - around, centre + around + 1)
-            chosen.append(frames[clip][steps.clip(0, len(frames[clip]) - 1)].ravel())
-        chosen, train = np.stack(chosen), ~self.unheard
-        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
-        probe.fit(chosen[train], self.phone[train])
-        return probe.score(chosen[self.unheard], self.phone[self.unheard])
-
-    def of_network(self, extractor, features=None, **options):
-        """Accuracy with the frames of a network, whose times are those of its encoder."""
-        if features:
-            extractor.set_params(features=features)
-        first = (extractor._ready(None).min_samples / 2) / RATE
-        return self.accuracy(extractor.transform_frames(self.clips), first, **options)
 
 
 def _phones_baselines():
@@ -220,7 +133,13 @@ def _phones_trained(updates, part=1):
     phones = Phones()
     clips = np.random.default_rng(0).permutation(phones.training)[::part]
     hours = sum(len(read_audio(clip, RATE)) for clip in clips) / RATE / 3600
-    wav2vec, trained = _fit(Wav2VecTransformer, clips, updates, MARKS if part == 1 else ())
+    wav2vec, trained = fit(
+        Wav2VecTransformer,
+        clips,
+        updates,
+        MARKS if part == 1 else (),
+        n_negatives=N_NEGATIVES,
+    )
     minutes = trained.minutes()
     curve = {"curve": "hours", "x": hours}
     yield {**curve, "features": "trained c", "value": phones.of_network(wav2vec, "c")}
@@ -254,8 +173,14 @@ def _told(wav2vec, clips):
 
 def _phones_quantized(updates, quantizer):
     phones = Phones()
-    words, trained = _fit(
-        VQTransformer, phones.training, updates, MARKS, quantizer=quantizer, n_codes=N_CODES
+    words, trained = fit(
+        VQTransformer,
+        phones.training,
+        updates,
+        MARKS,
+        quantizer=quantizer,
+        n_codes=N_CODES,
+        n_negatives=N_NEGATIVES,
     )
     for output in ("embedding", "context"):
         words.set_params(output=output)
@@ -280,18 +205,10 @@ def _digits_baselines():
     untrained.fit(sounds.data)
     parts = _parts(untrained, sounds)
     for fold in range(6):
-        yield {"features": "MFCC-120", "value": _digits(sounds, fold, mfcc)}
+        yield {"features": "MFCC-120", "value": accuracy(sounds, fold, mfcc)}
         for name, features in parts.items():
-            value = _digits(sounds, fold, features)
+            value = accuracy(sounds, fold, features)
             yield {"features": f"untrained {name}", "value": value}
-
-
-def _digits(sounds, fold, features):
-    """Accuracy on the speaker of a fold."""
-    train, test = sounds.splits[fold]
-    target = np.asarray(sounds.target)
-    svm = standard_svm().fit(features[train], target[train])
-    return svm.score(features[test], target[test])
 
 
 def _parts(extractor, sounds):
@@ -313,8 +230,8 @@ def _digits_network(updates, fold, kind, **params):
     sounds = _sets.load("fsdd")
     train = sounds.splits[fold][0]
     clips, speakers = [sounds.data[i] for i in train], sounds.groups[train]
-    params |= {"groups": speakers, "validation_fraction": 0.0}
-    return sounds, *_fit(kind, clips, updates, **params)
+    params |= {"groups": speakers, "validation_fraction": 0.0, "n_negatives": N_NEGATIVES}
+    return sounds, *fit(kind, clips, updates, **params)
 
 
 def _digits_trained(updates, fold):
@@ -325,7 +242,7 @@ def _digits_trained(updates, fold):
     score = _told(wav2vec, [sounds.data[i] for i in sounds.splits[fold][1]])
     yield {"features": "c", "measure": "told apart", "value": score}
     for name, features in _parts(wav2vec, sounds).items():
-        yield {"features": f"trained {name}", "value": _digits(sounds, fold, features)}
+        yield {"features": f"trained {name}", "value": accuracy(sounds, fold, features)}
 
 
 def _digits_quantized(updates, fold):
@@ -334,7 +251,7 @@ def _digits_quantized(updates, fold):
     )
     for output in ("embedding", "context", "histogram"):
         words.set_params(output=output)
-        value = _digits(sounds, fold, words.transform(sounds.data))
+        value = accuracy(sounds, fold, words.transform(sounds.data))
         yield {"features": f"vq {output}", "value": value}
     share = float(words.perplexity_.mean() / N_CODES)
     yield {"features": "vq", "measure": "perplexity", "value": share}
@@ -353,6 +270,7 @@ def _table(rows):
     for task, title in (
         ("phones", "phones, unheard speakers"),
         ("digits", "digits, one speaker out"),
+        ("emotion", "emotions, groups of speakers out"),
     ):
         chosen = [row for row in rows if row["task"] == task and not row["curve"]]
         yield from (f"| {title} | |", "|---|---|")
@@ -368,8 +286,8 @@ def _plot(rows):
     """Draw the four curves."""
     axes = new_panels(None, 4, most=2, width=4.5, height=3.2)
     panels = (
-        ("minutes", "minutes of one core", "accuracy", "phones told apart by one frame of c"),
-        ("hours", "hours of unlabelled speech", "accuracy", "phones told apart by one frame of c"),
+        ("minutes", "minutes of one core", "accuracy", "phones told apart by one frame"),
+        ("hours", "hours of unlabelled speech", "accuracy", "phones told apart by one frame"),
         ("minutes", "minutes of one core", "told apart", "futures told from ten other moments"),
         ("minutes", "minutes of one core", "perplexity", f"perplexity / {N_CODES} codes"),
     )

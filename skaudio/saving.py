@@ -115,9 +115,22 @@ def _known_classes():
 
 
 def _known_functions():
-    """The functions that parameters may hold, by name."""
-    public = {name: getattr(augment, name) for name in augment.__all__}
-    return {name: value for name, value in public.items() if isinstance(value, FunctionType)}
+    """The functions, and classes of workers, that parameters may hold, by name."""
+    from . import workers
+
+    public = {
+        name: getattr(module, name) for module in (augment, workers) for name in module.__all__
+    }
+    return {name: value for name, value in public.items() if _may_be_held(value)}
+
+
+def _may_be_held(value):
+    """Whether it is a function, or a class of workers."""
+    from .workers import Worker
+
+    return isinstance(value, FunctionType) or (
+        isinstance(value, type) and issubclass(value, Worker)
+    )
 
 
 def _read_skops(path, skops_io, trusted):
@@ -179,12 +192,12 @@ def _class_named(name, trusted):
 
 
 def _function_named(name, trusted):
-    """The function that a folder names: a distortion of skaudio, or one that the user trusts."""
+    """The function or worker that a folder names: of skaudio, or one that the user trusts."""
     function = _known_functions().get(name)
     if function is None:
         function = _trusted(name, trusted, "function")
-    if not isinstance(function, FunctionType):
-        raise ValueError(f"{name} is no function")
+    if not _may_be_held(function):
+        raise ValueError(f"{name} is no function, nor a worker")
     return function
 
 

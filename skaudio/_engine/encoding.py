@@ -1,8 +1,8 @@
 """Parameters and fitted attributes as JSON, with the numeric arrays apart.
 
 Objects of JSON have one key, which tells what they stand for: "tuple", "dict", "array" or
-"transposed" (in the other file), "str" or "object" (arrays of text), "function" (by its name) or
-"partial" (a function and its keywords). All else means itself.
+"transposed" (in the other file), "str" or "object" (arrays of text), "function" (or a class, by its
+name) or "partial" (a function and its keywords). All else means itself.
 """
 
 import sys
@@ -21,7 +21,7 @@ def encode(value, name, arrays):
     Parameters
     ----------
     value : object
-        A number, text, array, path or function that can be imported, a partial of one with
+        A number, text, array, path, function or class that can be imported, a partial of one with
         keywords, or a list, tuple or dict of such.
     name : str
         What it is called in the estimator.
@@ -60,7 +60,7 @@ def encode(value, name, arrays):
         return {"transposed" if transposed else "array": described(arrays[name])}
     if isinstance(value, np.ndarray) and value.dtype.kind in "UO" and _are_texts(value.tolist()):
         return {"str" if value.dtype.kind == "U" else "object": value.tolist()}
-    if isinstance(value, FunctionType) and _can_be_imported(value):
+    if isinstance(value, FunctionType | type) and _can_be_imported(value):
         return {"function": written_name(value)}
     if isinstance(value, partial) and not value.args:
         keywords = {k: encode(item, f"{name}/{k}", arrays) for k, item in value.keywords.items()}

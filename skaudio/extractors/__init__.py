@@ -2,6 +2,7 @@
 
 from ._cnn import CNNTransformer
 from ._mfcc import MFCCTransformer
+from ._pase import PASETransformer
 from ._prosody import ProsodyTransformer
 from ._random_cnn import RandomCNNTransformer
 from ._sincnet import SincNetTransformer
@@ -11,6 +12,7 @@ from ._wav2vec import Wav2VecTransformer
 __all__ = [
     "CNNTransformer",
     "MFCCTransformer",
+    "PASETransformer",
     "ProsodyTransformer",
     "RandomCNNTransformer",
     "SincNetTransformer",

@@ -5,25 +5,21 @@ classifier, and no arguments: sizes follow from the shapes, the rest from which 
 settings it is. It is opened as the checkpoints of fairseq are, so that it runs nothing.
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ..networks.sincnet import SIZES
 from ._file import load
+from ._state import states
 
 __all__ = ["SincNetCheckpoint", "read_sincnet"]
 
 _PARTS = ("CNN_model_par", "DNN1_model_par", "DNN2_model_par")
 _KERNEL = 251  # taps of the filters, which leave no trace in the shapes
-_MAX_LAYERS, _MAX_SIZE = 20, 100_000
 _PAPER_SIZES = ("timit", "librispeech")
 _NORM = {"gamma": "weight", "beta": "bias"}
-_BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
-_COUNT = "num_batches_tracked"
 _ADVICE = "pass a complete model_raw.pkl of the published SincNet"
 
 
@@ -99,86 +95,11 @@ def read_sincnet(path, *, size=None, sample_rate=None):
 
 
 def _parts(state, n_bytes):
-    """The three states of a file of so many bytes, each a `_State`."""
+    """The three states of a file of so many bytes, each knowing what was taken from it."""
     found = [state.get(name) for name in _PARTS] if isinstance(state, dict) else [None]
     if not all(isinstance(part, dict) and part for part in found):
         raise ValueError(f"it does not hold {', '.join(_PARTS)}")
-    tensors = (t for part in found for t in part.values() if isinstance(t, torch.Tensor))
-    if sum(tensor.numel() * tensor.element_size() for tensor in tensors) > n_bytes:
-        raise ValueError("its weights claim to be larger than the file")
-    return [_State(name, part) for name, part in zip(_PARTS, found, strict=True)]
-
-
-class _State:
-    """State of one of the networks; it knows what has been taken from it.
-
-    Parameters
-    ----------
-    name : str
-        Of the network, for messages.
-    tensors : dict of str to Tensor
-        The state.
-    """
-
-    def __init__(self, name, tensors):
-        if not all(isinstance(key, str) for key in tensors):
-            raise ValueError(f"a weight in {name} has no name")
-        self.name, self.left = name, dict(tensors)
-
-    def __contains__(self, key):
-        return key in self.left
-
-    def layers(self, pattern):
-        """Number of layers whose keys, with their number, are this."""
-        n_layers = sum(re.fullmatch(pattern, key) is not None for key in self.left)
-        if not 0 < n_layers <= _MAX_LAYERS:
-            raise ValueError(f"{self.name} has {n_layers} layers")
-        return n_layers
-
-    def shape(self, key, n_axes):
-        """Shape of a tensor, which must have so many axes and sizes that a network can have."""
-        tensor = self._tensor(key)
-        shape = tuple(tensor.shape)
-        if len(shape) != n_axes or not all(0 < size <= _MAX_SIZE for size in shape):
-            raise ValueError(f"{key} in {self.name} has the shape {shape}")
-        return shape
-
-    def take(self, key, shape, dtype=np.float32):
-        """Tensor as an array of this shape."""
-        tensor = self._tensor(key)
-        if tuple(tensor.shape) != tuple(shape):
-            raise ValueError(
-                f"{key} in {self.name} is {tuple(tensor.shape)}, not {tuple(shape)} as the other "
-                "weights say"
-            )
-        del self.left[key]
-        array = tensor.detach().double().numpy().astype(dtype)  # not part of the file any more
-        if not np.isfinite(array).all():
-            raise ValueError(f"{key} in {self.name} holds NaN or infinity")
-        return array
-
-    def count(self, key):
-        """Number of batches that a norm has seen; files of old versions of torch lack it."""
-        tensor = self.left.pop(key, None)
-        n_batches = 0
-        if isinstance(tensor, torch.Tensor) and tensor.numel() == 1:
-            n_batches = int(tensor)
-        return np.array(n_batches)
-
-    def finish(self):
-        """Raise ValueError if something is left that no layer accounts for."""
-        if self.left:
-            raise ValueError(f"its layers do not account for {min(self.left):.80} in {self.name}")
-
-    def _tensor(self, key):
-        tensor = self.left.get(key)
-        if tensor is None:
-            raise ValueError(f"{self.name} lacks {key}")
-        # one that is not contiguous could claim more numbers than the file holds
-        sound = isinstance(tensor, torch.Tensor) and tensor.is_floating_point()
-        if not (sound and tensor.layout == torch.strided and tensor.is_contiguous()):
-            raise ValueError(f"{key} in {self.name} is no array of weights")
-        return tensor
+    return states(dict(zip(_PARTS, found, strict=True)), n_bytes)
 
 
 def _checkpoint(cnn, dnn, classifier, size, sample_rate):
@@ -274,14 +195,9 @@ def _norm(state, theirs, ours, shape):
     return {f"{ours}.{_NORM[key]}": state.take(f"{theirs}.{key}", shape) for key in _NORM}
 
 
-def _batch_norm(state, theirs, ours, width):
-    weights = {f"{ours}.{key}": state.take(f"{theirs}.{key}", (width,)) for key in _BATCH_NORM}
-    return {**weights, f"{ours}.{_COUNT}": state.count(f"{theirs}.{_COUNT}")}
-
-
 def _unused_batch_norm(state, theirs, ours, width):
     """A batch norm that must not have seen a batch: what used it would be another network."""
-    weights = _batch_norm(state, theirs, ours, width)
+    weights = state.batch_norm(theirs, ours, width)
     if weights[f"{ours}.running_mean"].any() or (weights[f"{ours}.running_var"] != 1).any():
         raise ValueError(f"{theirs} in {state.name} has been used, which no published network does")
     return weights
@@ -303,7 +219,7 @@ def _dense_layers(dnn, n_in):
         width = dnn.shape(f"wx.{i}.weight", 2)[0]
         weights[f"dense.{i}.weight"] = dnn.take(f"wx.{i}.weight", (width, n_in))
         weights[f"dense.{i}.bias"] = dnn.take(f"wx.{i}.bias", (width,))
-        weights |= _batch_norm(dnn, f"bn.{i}", f"dense_norms.{i}", width)
+        weights |= dnn.batch_norm(f"bn.{i}", f"dense_norms.{i}", width)
         weights |= _unused_norm(dnn, f"ln.{i}", f"unused.dense_norms.{i}", width)
         widths.append(width)
         n_in = width
