@@ -27,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "saving",
         "scaling",
         "utils",
+        "workers",
     ],
     submod_attrs={
         "_engine.cache": ["FeatureCache"],
