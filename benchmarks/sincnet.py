@@ -181,6 +181,16 @@ def _curve(rows, data, system):
     return np.concatenate([np.mean(marks, axis=0), np.mean([run[-1] for run in runs], 0)[None]])
 
 
+def _first_reached(curve, accuracy):
+    """Updates after which a curve has an accuracy, on straight lines between the marks."""
+    updates, _, reached = curve.T
+    after = int(np.argmax(reached >= accuracy))
+    if reached[after] < accuracy:
+        return None
+    some = slice(max(0, after - 1), after + 1)
+    return np.interp(accuracy, reached[some], updates[some])
+
+
 def _report(rows, minutes):
     yield "# Does SincNet do what its paper says?"
     yield ""
@@ -199,13 +209,12 @@ def _report(rows, minutes):
     yield ""
     for data in SETS:
         sinc, ordinary = (_curve(rows, data, system) for system in FIRST)
-        reached = sinc[sinc[:, 2] >= ordinary[-1, 2]]
+        needed, n_updates = _first_reached(sinc, ordinary[-1, 2]), ordinary[-1, 0]
         text = "does not reach the ordinary layer's final accuracy"
-        if len(reached):
-            share = reached[0, 0] / ordinary[-1, 0]
+        if needed is not None:
             text = (
                 f"reaches the ordinary layer's final accuracy, {100 * ordinary[-1, 2]:.1f} %, "
-                f"after {reached[0, 0]:.0f} of its {ordinary[-1, 0]:.0f} updates ({share:.2f})"
+                f"after {needed:.0f} of its {n_updates:.0f} updates ({needed / n_updates:.2f})"
             )
         yield f"- {data}: SincNet {text}."
     yield ""
