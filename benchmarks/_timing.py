@@ -27,7 +27,7 @@ class Timing(NamedTuple):
     high: float
 
 
-def in_turn(ways, seconds=8.0):
+def in_turn(ways, seconds=8.0, clock=time.perf_counter):
     """Time functions, one after the other in each round, so that all see the same machine.
 
     Parameters
@@ -36,6 +36,8 @@ def in_turn(ways, seconds=8.0):
         Called without arguments; once before the measurement.
     seconds : float
         About how long the rounds may take together; there are at least 3 and at most 9.
+    clock : callable
+        `time.process_time` for ways of one thread on a machine that others use, too.
 
     Returns
     -------
@@ -52,15 +54,15 @@ def in_turn(ways, seconds=8.0):
         for name, way in ways.items():
             set_threads(threads)  # some libraries, such as numba, have changed the number
             time.sleep(PAUSE)
-            times[name].append(_timed(way))
+            times[name].append(_timed(way, clock))
     set_threads(threads)
     return {name: Timing(statistics.median(t), min(t), max(t)) for name, t in times.items()}
 
 
-def _timed(way):
-    begin = time.perf_counter()
+def _timed(way, clock):
+    begin = clock()
     way()
-    return time.perf_counter() - begin
+    return clock() - begin
 
 
 def set_threads(n):

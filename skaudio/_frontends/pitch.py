@@ -16,7 +16,7 @@ __all__ = ["Pitch"]
 _CHUNK = 1 << 18  # samples that a thread computes together: 1 MB, to fit its cache
 _GPU_CHUNK = 1 << 24  # the same for a GPU
 _CUTOFF = 2000.0  # Hz
-_CANDIDATES = 8
+_CANDIDATES = 8, 24  # at least, at most
 _BALLAST = 1e-9  # of the power of a sample at the clip's peak
 _REACH = 8  # lags on either side that an interpolated value is made of
 _KAISER = 12.0  # shape of its window
@@ -25,7 +25,6 @@ _WIDE = (
     2  # of them, from the highest to its neighbours on a parabola; nearer ones differ too little
 )
 _FAITHFUL = 0.8  # height of a multiple of the period, relative to that of the period
-_FARTHEST = 0.06  # relative correction of a period that its multiples may make
 _MULTIPLES = (3, 1 << 20)  # of the period: the third, and the last within reach
 # Boersma's and Praat's, the last two for steps of 10 ms. Their second is 0.45; with 0.5 there are
 # fewer errors of voicing in synthetic voices and in EmoDB.
@@ -82,11 +81,12 @@ class Pitch(Frontend):
     function of YIN [1]_, normalised as by McLeod and Wyvill [2]_; at every lag it is centred on
     the middle of the frame, so that a rising pitch is read neither early nor late.
 
-    The eight strongest peaks of n are candidates, of strength n(τ) - 0.01 log2(fmin τ). That of
-    "unvoiced" is 0.5, and more in frames whose middle stays below 3 % of the clip's peak. The path
-    through the clip with the highest sum of strengths is chosen, where a change of voicing costs
-    0.14 and a leap 0.35 per octave, for steps of 10 ms. These numbers are Boersma's [3]_, save that
-    his 0.45 became 0.5, which tells voiced from unvoiced frames better, in real speech as well.
+    The strongest peaks of n, one more than fmax / fmin but 8 to 24, are candidates, of strength
+    n(τ) - 0.01 log2(fmin τ). That of "unvoiced" is 0.5, and more in frames whose middle stays below
+    3 % of the clip's peak. The path through the clip with the highest sum of strengths is chosen,
+    where a change of voicing costs 0.14 and a leap 0.35 per octave, for steps of 10 ms. These
+    numbers are Boersma's [3]_, save that his 0.45 became 0.5, which tells voiced from unvoiced
+    frames better, in real speech as well.
 
     Values between the lags are interpolated by a sinc under a Kaiser window. Where n has a peak at
     a multiple k τ of the period, too, the period is that peak's lag divided by k, which divides
@@ -129,7 +129,10 @@ class Pitch(Frontend):
         self.n_lags = self.last + _REACH + 2
         self.width = 2 * max(round(self.rate / fmin), self.n_lags // 2) + 1
         self.n_fft = fast_size(self.width + self.n_lags)
-        self.n_candidates = min(_CANDIDATES, self.last - self.first + 1)
+        # of a voice of fmax, all multiples of the period have their peaks, which noise may raise
+        least, most = _CANDIDATES
+        wanted = min(max(math.ceil(fmax / fmin) + 1, least), most)
+        self.n_candidates = min(wanted, self.last - self.first + 1)
         self.low_pass = low_pass(sample_rate, cutoff)
         self.register_buffer("finer", _finer(), persistent=False)
         favour = _OCTAVE * torch.arange(self.first, self.last + 1).mul(fmin / self.rate).log2()
@@ -171,12 +174,8 @@ class Pitch(Frontend):
         frames = frames - frames.mean(1, keepdim=True)
         n = self._periodicity(frames)
         before, here, after = (n[:, self.first + d : self.last + d + 1] for d in (-1, 0, 1))
-        # the summit of a parabola through three values: ranking the values themselves, a period
-        # between two lags would lose to its double
-        bend = (2 * here - before - after).clamp(min=1e-9)
-        height = here + (after - before).square() / (8 * bend)
         peak = (here > before) & (here >= after)  # of equal values, the first
-        strength = (height - self.favour).masked_fill(~peak, -torch.inf)
+        strength = (here - self.favour).masked_fill(~peak, -torch.inf)
         strength, lag = strength.topk(self.n_candidates, sorted=False)
         found = strength > -torch.inf
         lag = lag + self.first
@@ -187,8 +186,7 @@ class Pitch(Frontend):
             lag = (k * period).round().long().clamp(max=self.last)
             offset, far, inside = self._summit(n, lag)
             better = (lag + offset) / k
-            inside &= (far > _FAITHFUL * height) & ((better / period - 1).abs() < _FARTHEST)
-            period = torch.where(inside, better, period)
+            period = torch.where(inside & (far > _FAITHFUL * height), better, period)
         f0 = self.rate / period
         found &= (f0 > self.fmin * (1 - 1e-4)) & (f0 < self.fmax * (1 + 1e-4))
         voiced = height + _OCTAVE * (f0 / self.fmin).log2()
