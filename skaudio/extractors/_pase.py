@@ -26,7 +26,8 @@ class PASETransformer(TrainingMixin, BaseAudioTransformer):
     size : {"tiny", "pase", "pase+"}, default="tiny"
         "tiny" trains on a laptop in minutes: 256 features. The others are the published
         encoders, of 100 and 256 features and 6 and 8 million weights. "tiny" and "pase+" have a
-        recurrent layer and skip connections.
+        recurrent layer and skip connections, and "tiny" compresses what its filters let through,
+        so that clips of different loudness are more alike.
     workers : str or sequence, default=None
         What teaches: "tiny", "pase", "pase+", or a list of names as in `skaudio.workers.PASE_PLUS`
         and of own classes (see `skaudio.workers.Worker`), each perhaps in a pair with a name of
