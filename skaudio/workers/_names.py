@@ -51,7 +51,7 @@ def resolve(workers):
     Returns
     -------
     made : dict of str to callable
-        By name, without the plus: it is that of a column of ``history_``, after "train_loss_".
+        By name, without the plus: it is that of a column of ``history_``, after ``train_loss_``.
 
     Raises
     ------
