@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from .._engine.extract import extract
-from ..augment import add_noise, gain, resolve_distortions
+from ..augment import resolve_distortions
 from ..base import BaseAudioTransformer
 from ..frontends import Chunks
 from ..networks.sinc import SincConv
@@ -223,7 +223,7 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
             small,
             {
                 **small,
-                "distortions": [gain, (add_noise, 0.5)],
+                "distortions": "pase+",
                 "first": "conv",
                 "norm": "chunk",
                 "heard": None,
