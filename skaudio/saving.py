@@ -118,19 +118,16 @@ def _known_functions():
     """The functions, and classes of workers, that parameters may hold, by name."""
     from . import workers
 
-    public = {
-        name: getattr(module, name) for module in (augment, workers) for name in module.__all__
-    }
-    return {name: value for name, value in public.items() if _may_be_held(value)}
+    functions = {name: getattr(augment, name) for name in augment.__all__}
+    classes = {name: getattr(workers, name) for name in workers.__all__}
+    found = {name: value for name, value in functions.items() if isinstance(value, FunctionType)}
+    return found | {name: value for name, value in classes.items() if _is_worker(value)}
 
 
-def _may_be_held(value):
-    """Whether it is a function, or a class of workers."""
+def _is_worker(value):
     from .workers import Worker
 
-    return isinstance(value, FunctionType) or (
-        isinstance(value, type) and issubclass(value, Worker)
-    )
+    return isinstance(value, type) and issubclass(value, Worker)
 
 
 def _read_skops(path, skops_io, trusted):
@@ -196,7 +193,7 @@ def _function_named(name, trusted):
     function = _known_functions().get(name)
     if function is None:
         function = _trusted(name, trusted, "function")
-    if not _may_be_held(function):
+    if not isinstance(function, FunctionType) and not _is_worker(function):
         raise ValueError(f"{name} is no function, nor a worker")
     return function
 
