@@ -58,7 +58,7 @@ def test_fresh_entropy_leaves_the_global_generators_alone():
 
 
 # "meta" stands in for a GPU: it works out shapes alone, and refuses data from elsewhere. Inside a
-# quantiser, where quiet frames are left out, and in the contours of what is voiced, shapes depend on
+# quantiser, where quiet frames are left out, and in contours of what is voiced, shapes depend on
 # samples, which it cannot know.
 ON_META = [
     extractor
