@@ -136,6 +136,7 @@ def _may_be_held(value):
 def _read_skops(path, skops_io, trusted):
     from .compare import TunedELM, TunedSVM
     from .compare._svm import CalibratedSVC, RBFKernel
+    from .scaling import BlockScaler
 
     kinds = [
         *_known_classes().values(),
@@ -144,6 +145,7 @@ def _read_skops(path, skops_io, trusted):
         TunedSVM,
         CalibratedSVC,
         RBFKernel,
+        BlockScaler,
     ]
     return read_skops(path, skops_io, kinds, trusted)
 

@@ -66,7 +66,11 @@ def trained_networks(**parameters):
 
 
 def standard_extractors(**parameters):
-    """Make every extractor that ``skaudio compare`` compares: MFCCs and the random networks.
+    """Make every extractor that ``skaudio compare`` compares: MFCCs, random networks, their union.
+
+    The union joins prosody, MFCCs and the random network ``"vgg"``, each with its own defaults. The
+    classifiers of a comparison let its blocks count alike: the five groups of
+    `~skaudio.ProsodyTransformer`, the MFCCs, and the network.
 
     Parameters
     ----------
@@ -81,9 +85,18 @@ def standard_extractors(**parameters):
     Examples
     --------
     >>> from skaudio.compare import standard_extractors
-    >>> list(standard_extractors())[:2]
-    ['MFCC', 'vgg']
+    >>> extractors = standard_extractors()
+    >>> list(extractors)[:2], list(extractors)[-1]
+    (['MFCC', 'vgg'], 'prosody + MFCC + vgg')
     """
-    from ..extractors import MFCCTransformer
+    from sklearn.pipeline import FeatureUnion
 
-    return {"MFCC": MFCCTransformer(**parameters), **random_networks(**parameters)}
+    from ..extractors import MFCCTransformer, ProsodyTransformer, RandomCNNTransformer
+
+    parts = {
+        "prosody": ProsodyTransformer(**parameters),
+        "MFCC": MFCCTransformer(**parameters),
+        "vgg": RandomCNNTransformer(**parameters),
+    }
+    union = {" + ".join(parts): FeatureUnion([*parts.items()])}
+    return {"MFCC": MFCCTransformer(**parameters), **random_networks(**parameters), **union}
