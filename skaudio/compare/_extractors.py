@@ -12,6 +12,7 @@ NETWORKS = {
     "frame_level_many": {"design": "frame_level_many"},
     "frame_level": {"design": "frame_level"},
 }
+GROUPS = ("pitch", "voice", "energy", "spectrum", "formants", "rhythm")  # of prosody
 
 
 def random_networks(**parameters):
@@ -68,8 +69,8 @@ def trained_networks(**parameters):
 def standard_extractors(**parameters):
     """Make every extractor that ``skaudio compare`` compares: MFCCs, random networks, their union.
 
-    The union joins prosody, MFCCs and the random network ``"vgg"``, each with its own defaults. The
-    classifiers of a comparison let its blocks count alike: the five groups of
+    The union joins prosody, with formants, to MFCCs and the random network ``"vgg"``. The
+    classifiers of a comparison let its eight blocks count alike: the six groups of
     `~skaudio.ProsodyTransformer`, the MFCCs, and the network.
 
     Parameters
@@ -94,7 +95,7 @@ def standard_extractors(**parameters):
     from ..extractors import MFCCTransformer, ProsodyTransformer, RandomCNNTransformer
 
     parts = {
-        "prosody": ProsodyTransformer(**parameters),
+        "prosody": ProsodyTransformer(GROUPS, **parameters),
         "MFCC": MFCCTransformer(**parameters),
         "vgg": RandomCNNTransformer(**parameters),
     }

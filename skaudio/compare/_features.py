@@ -52,7 +52,7 @@ def features(task, extractor, clock, label, *, allow_nan=False):
     task.report(f"{label}: features")
     if not _learns(extractor):
         Z = transformed(extractor.fit(task.X), task.X, np.arange(len(task.X)))
-        blocks = told_blocks(extractor)
+        blocks = told_blocks(extractor, Z.shape[1])
         for train, test in task.splits:
             yield Z[train], Z[test], blocks
         return
@@ -62,16 +62,18 @@ def features(task, extractor, clock, label, *, allow_nan=False):
         with _rows_of(train):
             fitted = clone(extractor).fit(X_train, task.y[train])
         Z_train, Z_test = transformed(fitted, X_train, train), transformed(fitted, X_test, test)
-        yield Z_train, Z_test, told_blocks(fitted)
+        yield Z_train, Z_test, told_blocks(fitted, Z_train.shape[1])
 
 
-def told_blocks(extractor):
+def told_blocks(extractor, n_features):
     """Blocks of columns that an extractor tells.
 
     Parameters
     ----------
     extractor : transformer
         A fitted one.
+    n_features : int
+        Number of columns that it gives.
 
     Returns
     -------
@@ -82,7 +84,8 @@ def told_blocks(extractor):
         blocks = feature_blocks(extractor)
     except (AttributeError, ValueError):  # scikit-learn raises either where there are no names
         return None
-    return blocks if len({*blocks}) > 1 else None
+    # a function that takes clips may say that its columns are those of its input
+    return blocks if len({*blocks}) > 1 and len(blocks) == n_features else None
 
 
 @contextmanager

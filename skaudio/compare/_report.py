@@ -155,7 +155,7 @@ def refit(extractor, classifier, X, y, *, groups=None, random_state=0):
     for estimator in (extractor, classifier):
         estimator.set_params(**dict.fromkeys(seed_parameters(estimator), random_state))
     Z = extractor.fit(X, y).transform(X)
-    fitted = fit_classifier(classifier, Z, y, groups, told_blocks(extractor))
+    fitted = fit_classifier(classifier, Z, y, groups, told_blocks(extractor, Z.shape[1]))
     if hasattr(fitted, "chosen"):
         fitted = fitted.chosen().fit(Z, y)
     steps = fitted.steps if isinstance(fitted, Pipeline) else [("classifier", fitted)]

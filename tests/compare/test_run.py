@@ -27,6 +27,7 @@ from skaudio import (
     ProsodyTransformer,
     RandomCNNTransformer,
     Wav2VecTransformer,
+    feature_blocks,
 )
 from skaudio.audio import Clips
 from skaudio.compare import (
@@ -481,6 +482,7 @@ def test_standard_extractors():
     parts = [part for _, part in every.pop("prosody + MFCC + vgg").transformer_list]
     kinds = [ProsodyTransformer, MFCCTransformer, RandomCNNTransformer]
     assert [type(part) for part in parts] == kinds and parts[2].design == "vgg"
+    assert len({*feature_blocks(parts[0].fit([np.ones(8)]))}) == 6
     assert {extractor.sample_rate for extractor in [*parts, *every.values()]} == {8000}
     designs = [network.design for network in networks.values()]
     assert [key for key, _ in itertools.groupby(designs)] == [
