@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
+from sklearn.pipeline import FeatureUnion, make_union
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skaudio import BlockScaler
+from skaudio import BlockScaler, MFCCTransformer, ProsodyTransformer, feature_blocks
 
 
 @parametrize_with_checks([BlockScaler()])
@@ -49,3 +51,22 @@ def test_fitted_in_parts(X):
 def test_wrong_number_of_labels(X):
     with pytest.raises(ValueError, match="blocks has 2 labels for 6 columns"):
         BlockScaler(["a", "b"]).fit(X)
+
+
+def test_blocks_are_those_of_the_columns():
+    clips = [np.random.default_rng(0).standard_normal(4000)]
+    prosody = ProsodyTransformer(["rhythm", "pitch"], ["moments"])
+    union = FeatureUnion([("a", MFCCTransformer(n_mfcc=2)), ("no", "drop"), ("b", prosody)])
+    blocks = feature_blocks(union.fit(clips))
+    names = union.get_feature_names_out()
+    found = {block: [*names[blocks == block]] for block in dict.fromkeys(blocks)}
+    assert [*found] == ["a__all", "b__rhythm", "b__pitch"]
+    assert found["a__all"] == [name for name in names if name.startswith("a__")]
+    assert "b__onset_rate" in found["b__rhythm"] and "b__f0_semitone_mean" in found["b__pitch"]
+    assert sum(map(len, found.values())) == union.transform(clips).shape[1]
+    assert {*feature_blocks(MFCCTransformer().fit(clips))} == {"all"}
+
+
+def test_blocks_of_others(X):
+    union = make_union(StandardScaler(), PCA(2)).fit(X)
+    assert [*feature_blocks(union)] == ["standardscaler__all"] * 6 + ["pca__all"] * 2
