@@ -4,7 +4,8 @@
 
 Each row is an extractor followed by a classifier, under the splits of the set: the support vector
 machine ``make_pipeline(StandardScaler(), SVC(C=8))``, and an extreme learning machine whose size
-and penalty are chosen inside each training part. The rivals in requirements.txt are measured if
+and penalty are chosen inside each training part. Both let the blocks of a union count alike, by
+`skaudio.BlockScaler`. The rivals in requirements.txt are measured if
 they are installed; rows of those that are not stay in the file. Rows of an earlier run with the
 same configuration are not computed again, so an interrupted run continues where it stopped;
 --fresh computes everything again.
@@ -33,6 +34,7 @@ from skaudio.compare import (
     random_networks,
     read_rows,
     score_text,
+    standard_extractors,
     standard_svm,
     table_lines,
     write_rows,
@@ -40,6 +42,7 @@ from skaudio.compare import (
 from skaudio.plotting import ComparisonDisplay
 
 DEFAULT = "vgg (default)"
+UNION = "prosody + MFCC + vgg"
 BEST_MFCC = "best MFCC"
 CLASSIFIERS = {"SVM": standard_svm(), "ELM": TunedELM()}
 PACKAGES = ("numpy", "scikit-learn", "torch", "librosa", "soxr", *_rivals.PACKAGES)
@@ -112,8 +115,8 @@ def extractors(native_rate):
     Returns
     -------
     extractors : dict of str to transformer
-        Fifteen MFCC variants, all designs with plain defaults (the default one comes first),
-        and the rivals that are installed.
+        Fifteen MFCC variants, all designs with plain defaults (the default one comes first), the
+        union of prosody with both, and the rivals that are installed.
     """
     compared = {}
     for title, rate in (("12 kHz", 12000), ("16 kHz", 16000), ("native", native_rate)):
@@ -124,7 +127,8 @@ def extractors(native_rate):
         compared[f"MFCC-280 dct12 {title}"] = _mfcc(rate, ["mean_std", "dct12"])
     networks = random_networks()
     compared[DEFAULT] = networks.pop("vgg")
-    return compared | networks | _rivals.rivals(native_rate)
+    union = {UNION: standard_extractors()[UNION]}
+    return compared | networks | union | _rivals.rivals(native_rate)
 
 
 def _mfcc(sample_rate, pooling="mean_std"):
@@ -237,7 +241,8 @@ def _markdown(rows, order, head):
     yield "# Random networks, MFCC and their rivals on the open sets\n"
     yield "Accuracy, mean ± standard deviation over the draws; bold: the best of the set in this"
     yield "table. Made by `python benchmarks/compare.py`, which also wrote the rows (compare.csv,"
-    yield "with balanced accuracy and seconds per hour of audio) and the picture (compare.png).\n"
+    yield "with balanced accuracy and seconds per hour of audio) and the picture (compare.png)."
+    yield "`BlockScaler` lets the eight blocks of the union count alike for both classifiers.\n"
     yield from (f"- {line}" for line in head)
     titles = {
         "SVM": "Support vector machine: `make_pipeline(StandardScaler(), SVC(C=8))`",

@@ -44,7 +44,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "Wav2VecTransformer",
         ],
         "saving": ["load"],
-        "scaling": ["BlockScaler"],
+        "scaling": ["BlockScaler", "feature_blocks"],
     },
 )
 __all__ += ["__version__"]

@@ -360,6 +360,17 @@ class BaseAudioTransformer(TransformerMixin, BaseAudioEstimator):
         check_is_fitted(self)
         return self._names(None, [""])
 
+    def get_feature_groups_out(self):
+        """Group of each column of `transform`; `BlockScaler` lets groups count alike.
+
+        Returns
+        -------
+        groups : ndarray of shape (n_features,), object
+            Here all columns make one group, "all".
+        """
+        check_is_fitted(self)
+        return np.full(self.n_features_out_, "all", dtype=object)
+
     def _names(self, how, parts):
         names = [
             "_".join(filter(None, (m.name, channel, part)))

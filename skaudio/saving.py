@@ -133,6 +133,7 @@ def _is_worker(value):
 def _read_skops(path, skops_io, trusted):
     from .compare import TunedELM, TunedSVM
     from .compare._svm import CalibratedSVC, RBFKernel
+    from .scaling import BlockScaler
 
     kinds = [
         *_known_classes().values(),
@@ -141,6 +142,7 @@ def _read_skops(path, skops_io, trusted):
         TunedSVM,
         CalibratedSVC,
         RBFKernel,
+        BlockScaler,
     ]
     return read_skops(path, skops_io, kinds, trusted)
 

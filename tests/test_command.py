@@ -525,7 +525,10 @@ def test_defaults(flat, plan):
     assert list(given["classifiers"]) == ["SVM", "ELM"]
     assert (given["draws"], given["random_state"], given["data"]) == (3, 0, "notes")
     assert given["n_jobs"] is None and given["finished"] == []
-    assert {extractor.sample_rate for extractor in given["extractors"].values()} == {16000}
+    parameters = [extractor.get_params() for extractor in given["extractors"].values()]
+    assert {rate for p in parameters for name, rate in p.items() if "sample_rate" in name} == {
+        16000
+    }
     assert "mean ± std over 3 random draws" in text
 
 
@@ -536,6 +539,11 @@ def test_choices(flat, plan):
     assert given["extractors"]["MFCC"].sample_rate == 8000 and "one random draw" in text
     seeded = load_audio_folder(flat, random_state=7).splits
     assert [test.tolist() for _, test in given["splits"]] == [test.tolist() for _, test in seeded]
+
+
+def test_name_of_the_union(flat, plan):
+    given, _ = plan(flat, "--extractors", "prosody_mfcc_vgg")
+    assert [*given["extractors"]] == ["prosody + MFCC + vgg"]
 
 
 def test_quick(flat, plan):

@@ -18,7 +18,7 @@ def plain(name):
     typed : str
         For instance ``single_7x86``.
     """
-    return name.lower().replace(" ", "_").replace("-", "_")
+    return name.lower().replace(" + ", "_").replace(" ", "_").replace("-", "_")
 
 
 def one_of(names):

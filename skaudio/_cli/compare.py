@@ -17,7 +17,7 @@ SETS = {
 }
 EXTRACTORS = (
     "MFCC", "vgg", "single 7x86", "single 7x96", "timbral_temporal", "timbral", "temporal",
-    "sample_level", "frame_level_many", "frame_level",
+    "sample_level", "frame_level_many", "frame_level", "prosody + MFCC + vgg",
 )  # fmt: skip
 # The third has the next best mean over the open sets in the guide. It is strong on rhythm, where
 # vgg is weak.

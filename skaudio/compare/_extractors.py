@@ -12,6 +12,7 @@ NETWORKS = {
     "frame_level_many": {"design": "frame_level_many"},
     "frame_level": {"design": "frame_level"},
 }
+GROUPS = ("pitch", "voice", "energy", "spectrum", "formants", "rhythm")  # of prosody
 
 
 def random_networks(**parameters):
@@ -66,7 +67,11 @@ def trained_networks(**parameters):
 
 
 def standard_extractors(**parameters):
-    """Make every extractor that ``skaudio compare`` compares: MFCCs and the random networks.
+    """Make every extractor that ``skaudio compare`` compares: MFCCs, random networks, their union.
+
+    The union joins prosody, with formants, to MFCCs and the random network ``"vgg"``. The
+    classifiers of a comparison let its eight blocks count alike: the six groups of
+    `~skaudio.ProsodyTransformer`, the MFCCs, and the network.
 
     Parameters
     ----------
@@ -81,9 +86,18 @@ def standard_extractors(**parameters):
     Examples
     --------
     >>> from skaudio.compare import standard_extractors
-    >>> list(standard_extractors())[:2]
-    ['MFCC', 'vgg']
+    >>> extractors = standard_extractors()
+    >>> list(extractors)[:2], list(extractors)[-1]
+    (['MFCC', 'vgg'], 'prosody + MFCC + vgg')
     """
-    from ..extractors import MFCCTransformer
+    from sklearn.pipeline import FeatureUnion
 
-    return {"MFCC": MFCCTransformer(**parameters), **random_networks(**parameters)}
+    from ..extractors import MFCCTransformer, ProsodyTransformer, RandomCNNTransformer
+
+    parts = {
+        "prosody": ProsodyTransformer(GROUPS, **parameters),
+        "MFCC": MFCCTransformer(**parameters),
+        "vgg": RandomCNNTransformer(**parameters),
+    }
+    union = {" + ".join(parts): FeatureUnion([*parts.items()])}
+    return {"MFCC": MFCCTransformer(**parameters), **random_networks(**parameters), **union}

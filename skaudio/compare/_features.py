@@ -5,10 +5,11 @@ from contextlib import contextmanager
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 
 from ..audio import ClipError, Clips
+from ..scaling import feature_blocks
 from ._checks import checked_features
 
 
@@ -32,6 +33,8 @@ def features(task, extractor, clock, label, *, allow_nan=False):
     ------
     Z_train, Z_test : ndarray of shape (n_clips, n_features)
         Features of either part.
+    blocks : ndarray of shape (n_features,) or None
+        As `told_blocks` gives them.
 
     Raises
     ------
@@ -49,15 +52,40 @@ def features(task, extractor, clock, label, *, allow_nan=False):
     task.report(f"{label}: features")
     if not _learns(extractor):
         Z = transformed(extractor.fit(task.X), task.X, np.arange(len(task.X)))
+        blocks = told_blocks(extractor, Z.shape[1])
         for train, test in task.splits:
-            yield Z[train], Z[test]
+            yield Z[train], Z[test], blocks
         return
     for number, (train, test) in enumerate(task.splits, start=1):
         task.report(f"{label}: features, split {number} of {len(task.splits)}")
         X_train, X_test = _take(task.X, train), _take(task.X, test)
         with _rows_of(train):
             fitted = clone(extractor).fit(X_train, task.y[train])
-        yield transformed(fitted, X_train, train), transformed(fitted, X_test, test)
+        Z_train, Z_test = transformed(fitted, X_train, train), transformed(fitted, X_test, test)
+        yield Z_train, Z_test, told_blocks(fitted, Z_train.shape[1])
+
+
+def told_blocks(extractor, n_features):
+    """Blocks of columns that an extractor tells.
+
+    Parameters
+    ----------
+    extractor : transformer
+        A fitted one.
+    n_features : int
+        Number of columns that it gives.
+
+    Returns
+    -------
+    blocks : ndarray of shape (n_features,) or None
+        None if there is but one block, or a part that does not name its columns.
+    """
+    try:
+        blocks = feature_blocks(extractor)
+    except (AttributeError, ValueError):  # scikit-learn raises either where there are no names
+        return None
+    # a function that takes clips may say that its columns are those of its input
+    return blocks if len({*blocks}) > 1 and len(blocks) == n_features else None
 
 
 @contextmanager
@@ -73,6 +101,8 @@ def _learns(extractor):
     """Tell whether `fit` may learn from the clips; True if that is not known."""
     if isinstance(extractor, Pipeline):
         return any(_learns(step) for _, step in extractor.steps if hasattr(step, "fit"))
+    if isinstance(extractor, FeatureUnion):
+        return any(_learns(part) for _, part in extractor.transformer_list if hasattr(part, "fit"))
     stated = getattr(extractor, "learns_from_clips", None)
     return get_tags(extractor).requires_fit if stated is None else stated
 

@@ -6,8 +6,9 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from ._features import told_blocks
 from ._rows import completed
-from ._run import fit_classifier
+from ._run import fit_classifier, seed_parameters
 from ._winner import winning_score
 
 _CELL = 0.45  # inches, side of a cell
@@ -152,10 +153,9 @@ def refit(extractor, classifier, X, y, *, groups=None, random_state=0):
     """
     extractor, classifier = clone(extractor), clone(classifier)
     for estimator in (extractor, classifier):
-        if "random_state" in estimator.get_params(deep=False):
-            estimator.set_params(random_state=random_state)
+        estimator.set_params(**dict.fromkeys(seed_parameters(estimator), random_state))
     Z = extractor.fit(X, y).transform(X)
-    fitted = fit_classifier(classifier, Z, y, groups)
+    fitted = fit_classifier(classifier, Z, y, groups, told_blocks(extractor, Z.shape[1]))
     if hasattr(fitted, "chosen"):
         fitted = fitted.chosen().fit(Z, y)
     steps = fitted.steps if isinstance(fitted, Pipeline) else [("classifier", fitted)]

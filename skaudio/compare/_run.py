@@ -72,7 +72,9 @@ def compare_extractors(
 
     classifiers : dict of str to classifier, default=None
         What to apply to the features. One with a parameter ``cv=None`` chooses its settings in
-        `inner_folds` of each training part. None: ``{"SVM": TunedSVM(), "ELM": TunedELM()}``.
+        `inner_folds` of each training part. One with a parameter ``blocks=None``, its own or that
+        of a step such as `~skaudio.BlockScaler`, is told those of the extractor, if it is a union
+        or has groups of columns. None: ``{"SVM": TunedSVM(), "ELM": TunedELM()}``.
 
     groups : array-like of shape (n_clips,), default=None
         Groups that must not be on both sides of such a fold, nor of a split.
@@ -219,7 +221,7 @@ def _rows(task, extractors, classifiers, finished):
     known = {row.configuration: row for row in finished if row.configuration}
     digest = _task_digest(task)
     for name, extractor in extractors.items():
-        seeded = _seed_parameters(extractor)
+        seeded = seed_parameters(extractor)
         jobs = [_job(task, digest, extractor, seeded, *item) for item in classifiers.items()]
         missing = [job for job in jobs if job.key not in known]
         if missing:
@@ -229,13 +231,14 @@ def _rows(task, extractors, classifiers, finished):
 
 
 def _job(task, digest, extractor, seeded, name, classifier):
-    own = [key for key in _seed_parameters(classifier) if classifier.get_params()[key] is not None]
+    own = [key for key in seed_parameters(classifier) if classifier.get_params()[key] is not None]
     seeds = task.seeds if seeded or own else task.seeds[:1]
     try:
         parts = (
             digest,
             described(extractor, leave_out={*RUNNING_PARAMETERS, *seeded}) + _files(extractor),
-            described(classifier, leave_out={*RUNNING_PARAMETERS, *own}),
+            # blocks that the comparison tells follow from the extractor
+            described(classifier, leave_out={*RUNNING_PARAMETERS, *own, *_untold(classifier)}),
             seeds if seeded or own else [],
             __version__,
         )
@@ -247,7 +250,7 @@ def _job(task, digest, extractor, seeded, name, classifier):
 
 def _work(task, name, extractor, jobs):
     """Yield the row of each job; features are extracted once for all of them."""
-    seeded, clock = _seed_parameters(extractor), Clock()
+    seeded, clock = seed_parameters(extractor), Clock()
     n_draws = max(len(job.seeds) for job in jobs)
     allow_nan = all(_takes_nan(job.classifier) for job in jobs)
     for draw, seed in enumerate(task.seeds[:n_draws]):
@@ -260,7 +263,7 @@ def _work(task, name, extractor, jobs):
         running = [job for job in jobs if draw < len(job.seeds)]
         for job in running:
             job.predicted.append([])
-        for number, (Z_train, Z_test) in enumerate(parts):
+        for number, (Z_train, Z_test, blocks) in enumerate(parts):
             train, _ = task.splits[number]
             for job in running:
                 task.report(f"{name}{of}: {job.name}, split {number + 1} of {len(task.splits)}")
@@ -269,14 +272,17 @@ def _work(task, name, extractor, jobs):
                     Z_train,
                     task.y[train],
                     None if task.groups is None else task.groups[train],
+                    blocks,
                 )
                 job.predicted[-1].append(fitted.predict(Z_test))
     for job in jobs:
         yield _row(task, name, job, Z_test.shape[1], clock.per_hour)
 
 
-def fit_classifier(classifier, Z, y, groups=None):
+def fit_classifier(classifier, Z, y, groups=None, blocks=None):
     """Fit a classifier; one with ``cv=None`` chooses its settings in `inner_folds`.
+
+    One with a parameter ``blocks=None``, its own or a step's, is told the blocks.
 
     Parameters
     ----------
@@ -288,6 +294,8 @@ def fit_classifier(classifier, Z, y, groups=None):
         Classes.
     groups : ndarray of shape (n_clips,), default=None
         Groups that must not be on both sides of a fold.
+    blocks : array-like of shape (n_features,), default=None
+        Block of each column, as `~skaudio.feature_blocks` gives them. None: there are none.
 
     Returns
     -------
@@ -296,6 +304,8 @@ def fit_classifier(classifier, Z, y, groups=None):
     """
     if classifier.get_params(deep=False).get("cv", 0) is None:
         classifier.set_params(cv=inner_folds(y, groups))
+    if blocks is not None:
+        classifier.set_params(**dict.fromkeys(_untold(classifier), blocks))
     return classifier.fit(Z, y)
 
 
@@ -324,10 +334,29 @@ def _row(task, name, job, n_features, seconds_per_hour):
     )
 
 
-def _seed_parameters(extractor):
-    """Return the names of all `random_state` parameters, nested ones included."""
+def seed_parameters(extractor):
+    """Return the names of all `random_state` parameters, nested ones included.
+
+    Parameters
+    ----------
+    extractor : estimator
+        An extractor or a classifier.
+
+    Returns
+    -------
+    names : list of str
+        For instance ``vgg__random_state``.
+    """
     names = extractor.get_params()
     return [name for name in names if name == "random_state" or name.endswith("__random_state")]
+
+
+def _untold(classifier):
+    """Return the names of all parameters ``blocks`` that are None, nested ones included."""
+    params = classifier.get_params().items()
+    return [
+        name for name, value in params if name.rpartition("__")[2] == "blocks" and value is None
+    ]
 
 
 def _files(extractor):

@@ -9,6 +9,7 @@ from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._elm.probability import probabilities
+from ..scaling import block_weights
 
 
 class RBFKernel(TransformerMixin, BaseEstimator):
@@ -17,15 +18,23 @@ class RBFKernel(TransformerMixin, BaseEstimator):
     gamma = 1 / (n_features * variance of the training matrix), which is what
     ``SVC(gamma="scale")`` takes.
 
+    Parameters
+    ----------
+    blocks : array-like of shape (n_features,), default=None
+        Block of each column; the columns are weighted so that standardised blocks count alike.
+
     Attributes
     ----------
     X_fit_ : ndarray of shape (n_train, n_features)
-        The training vectors.
+        The training vectors, weighted.
     gamma_ : float
         Width of the kernel.
     n_features_in_ : int
         Length of the vectors.
     """
+
+    def __init__(self, blocks=None):
+        self.blocks = blocks
 
     def fit(self, X, y=None):
         """Store the training vectors.
@@ -42,7 +51,7 @@ class RBFKernel(TransformerMixin, BaseEstimator):
         self : RBFKernel
             Fitted.
         """
-        self.X_fit_ = validate_data(self, X, dtype=["float64", "float32"])
+        self.X_fit_ = self._weighted(validate_data(self, X, dtype=["float64", "float32"]))
         variance = self.X_fit_.var(dtype="float64")
         self.gamma_ = 1.0 / (X.shape[1] * variance) if variance else 1.0
         return self
@@ -62,22 +71,31 @@ class RBFKernel(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=["float64", "float32"], reset=False)
-        return rbf_kernel(X, self.X_fit_, gamma=self.gamma_)
+        return rbf_kernel(self._weighted(X), self.X_fit_, gamma=self.gamma_)
+
+    def _weighted(self, X):
+        if self.blocks is None:
+            return X
+        return X * block_weights(self.blocks, X.shape[1]).astype(X.dtype)
 
 
-def standard_svm(C=8):
+def standard_svm(C=8, blocks=None):
     """Make the classifier of the comparisons.
 
     Parameters
     ----------
     C : float, default=8
         Penalty of the support vector machine.
+    blocks : array-like of shape (n_features,), default=None
+        Block of each column; blocks count alike. None: all columns do, unless the blocks are told
+        by a comparison.
 
     Returns
     -------
     classifier : Pipeline
-        The model of ``make_pipeline(StandardScaler(), SVC(C=C))``. Its kernel is computed by
-        matrix products, which for thousands of features is tens of times faster.
+        The model of ``make_pipeline(StandardScaler(), SVC(C=C))``, or with blocks of
+        ``make_pipeline(BlockScaler(blocks), SVC(C=C))``. Its kernel is computed by matrix
+        products, which for thousands of features is tens of times faster.
 
     Examples
     --------
@@ -87,7 +105,7 @@ def standard_svm(C=8):
     >>> round(standard_svm().fit(X[::2], y[::2]).score(X[1::2], y[1::2]), 2)
     0.98
     """
-    return make_pipeline(StandardScaler(), RBFKernel(), SVC(C=C, kernel="precomputed"))
+    return make_pipeline(StandardScaler(), RBFKernel(blocks), SVC(C=C, kernel="precomputed"))
 
 
 class CalibratedSVC(SVC):

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._elm.base import random_layer
 from .._elm.probability import best_temperature, loss_sums, probabilities
 from ..elm import ELMClassifier
+from ..scaling import BlockScaler
 from ._svm import CalibratedSVC, svm_scores
 
 PAPER_C = (0.1, 2, 8, 32)
@@ -33,8 +34,6 @@ class _Tuned(ClassifierMixin, BaseEstimator):
     the scores of held-out clips with one setting; ``_learn`` fits, ``_label`` predicts, and
     ``chosen`` returns the plain classifier with the best setting.
     """
-
-    scale = True
 
     def fit(self, X, y):
         """Choose the setting, and learn with it.
@@ -56,7 +55,7 @@ class _Tuned(ClassifierMixin, BaseEstimator):
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y holds 1 class, {self.classes_[0]}; at least 2 are needed")
-        self.scaler_ = StandardScaler(with_std=self.scale).fit(X)
+        self.scaler_ = self._scaler().fit(X)
         Z = self.scaler_.transform(X)
         folds = list(check_cv(3 if self.cv is None else self.cv, y, classifier=True).split(Z, y))
         rows = np.arange(len(y))
@@ -74,6 +73,9 @@ class _Tuned(ClassifierMixin, BaseEstimator):
         self.temperature_ = best_temperature(loss_sums(held_out, truth), len(self.classes_))
         self._learn(Z, prepared, codes, self.best_params_)
         return self
+
+    def _scaler(self):
+        return StandardScaler() if self.blocks is None else BlockScaler(self.blocks)
 
     def predict(self, X):
         """Label samples.
@@ -137,6 +139,9 @@ class TunedSVM(_Tuned):
         folds in which no group is on both sides.
     n_jobs : int, default=None
         Threads; None follows `joblib.parallel_config`.
+    blocks : array-like of shape (n_features,), default=None
+        Block of each column; where columns are standardised, blocks count alike, by `BlockScaler`.
+        In a comparison, None becomes the blocks that the extractor tells.
 
     Attributes
     ----------
@@ -169,7 +174,15 @@ class TunedSVM(_Tuned):
     """
 
     def __init__(
-        self, *, C=PAPER_C, gamma=PAPER_GAMMA, linear=True, scale=True, cv=None, n_jobs=None
+        self,
+        *,
+        C=PAPER_C,
+        gamma=PAPER_GAMMA,
+        linear=True,
+        scale=True,
+        cv=None,
+        n_jobs=None,
+        blocks=None,
     ):
         self.C = C
         self.gamma = gamma
@@ -177,6 +190,10 @@ class TunedSVM(_Tuned):
         self.scale = scale
         self.cv = cv
         self.n_jobs = n_jobs
+        self.blocks = blocks
+
+    def _scaler(self):
+        return super()._scaler() if self.scale else StandardScaler(with_std=False)
 
     def chosen(self):
         """Return the plain classifier with the chosen setting.
@@ -189,7 +206,9 @@ class TunedSVM(_Tuned):
         """
         check_is_fitted(self)
         svm = CalibratedSVC(**self.best_params_, temperature=self.temperature_)
-        return Pipeline([*[("standardscaler", StandardScaler())] * self.scale, ("svc", svm)])
+        scaler = self._scaler()
+        name = type(scaler).__name__.lower()
+        return Pipeline([*[(name, scaler)] * self.scale, ("svc", svm)])
 
     def _prepared(self, Z):
         return _products(Z, Z)
@@ -285,6 +304,9 @@ class TunedELM(_Tuned):
         folds in which no group is on both sides.
     random_state : int, RandomState or None, default=0
         Determines the hidden layers.
+    blocks : array-like of shape (n_features,), default=None
+        Block of each column; blocks count alike, by `BlockScaler`. In a comparison, None becomes
+        the blocks that the extractor tells.
 
     Attributes
     ----------
@@ -316,11 +338,20 @@ class TunedELM(_Tuned):
     (200, True)
     """
 
-    def __init__(self, *, n_hidden=PAPER_SIZES, alpha=(1.0, 10.0, 100.0), cv=None, random_state=0):
+    def __init__(
+        self,
+        *,
+        n_hidden=PAPER_SIZES,
+        alpha=(1.0, 10.0, 100.0),
+        cv=None,
+        random_state=0,
+        blocks=None,
+    ):
         self.n_hidden = n_hidden
         self.alpha = alpha
         self.cv = cv
         self.random_state = random_state
+        self.blocks = blocks
 
     def chosen(self):
         """Return the plain classifier with the chosen setting.
@@ -331,7 +362,7 @@ class TunedELM(_Tuned):
             Not fitted. The machine uses the temperature found here.
         """
         check_is_fitted(self)
-        return make_pipeline(StandardScaler(), self._machine(self._setting()))
+        return make_pipeline(self._scaler(), self._machine(self._setting()))
 
     def _setting(self):
         return {**self.best_params_, "temperature": self.temperature_}

@@ -24,8 +24,10 @@ from skaudio import (
     AudioFile,
     ELMClassifier,
     MFCCTransformer,
+    ProsodyTransformer,
     RandomCNNTransformer,
     Wav2VecTransformer,
+    feature_blocks,
 )
 from skaudio.audio import Clips
 from skaudio.compare import (
@@ -476,8 +478,12 @@ def test_standard_extractors():
     assert networks["single 7x86"].kernel == (7, 86)
     assert networks["single 7x96"].kernel == (7, 96)
     every = standard_extractors(sample_rate=8000)
-    assert [*every] == ["MFCC", *networks]
-    assert {extractor.sample_rate for extractor in every.values()} == {8000}
+    assert [*every] == ["MFCC", *networks, "prosody + MFCC + vgg"]
+    parts = [part for _, part in every.pop("prosody + MFCC + vgg").transformer_list]
+    kinds = [ProsodyTransformer, MFCCTransformer, RandomCNNTransformer]
+    assert [type(part) for part in parts] == kinds and parts[2].design == "vgg"
+    assert len({*feature_blocks(parts[0].fit([np.ones(8)]))}) == 6
+    assert {extractor.sample_rate for extractor in [*parts, *every.values()]} == {8000}
     designs = [network.design for network in networks.values()]
     assert [key for key, _ in itertools.groupby(designs)] == [
         "vgg",
