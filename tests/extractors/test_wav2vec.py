@@ -247,8 +247,9 @@ def test_groups_are_not_on_both_sides(sounds, monkeypatch):
 
     monkeypatch.setattr(module, "Crops", spy)
     small(max_epochs=1).fit(sounds.data, groups=sounds.groups)
-    training, held_out = seen
+    training, held_out, prepared = seen
     assert training and held_out and not training & held_out
+    assert prepared == training
 
 
 def test_grid_search_in_processes(sounds):
