@@ -248,7 +248,7 @@ class VQTransformer(PredictiveMixin, BaseAudioTransformer):
             "n_steps": 2,
             "n_negatives": 2,
             "crop_seconds": 0.05,
-            "batch_seconds": 0.8,
+            "batch_seconds": 0.2,
         }
         return [
             {**small, "max_epochs": 1},
