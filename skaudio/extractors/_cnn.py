@@ -256,7 +256,7 @@ class CNNTransformer(DesignMixin, ClassificationMixin, BaseAudioTransformer):
     @classmethod
     def _get_test_params(cls):
         """Variants for the common tests."""
-        short = {"crop_seconds": 0.1, "batch_seconds": 0.4, "max_epochs": 1, "n_filters": 4}
+        short = {"crop_seconds": 0.1, "batch_seconds": 0.8, "max_epochs": 1, "n_filters": 4}
         mel = {**short, "n_fft": 256, "hop_length": 64, "n_mels": 16}
         # five blocks of VGG see far: narrow pooling leaves room for tiles in a short clip
         narrow = {**mel, "pools": ((2, 2), (1, 2), (2, 2), (1, 2), (2, 1))}

@@ -207,7 +207,7 @@ class Wav2VecTransformer(PredictiveMixin, BaseAudioTransformer):
             "n_steps": 2,
             "n_negatives": 2,
             "crop_seconds": 0.05,
-            "batch_seconds": 0.2,
+            "batch_seconds": 0.8,
             "max_epochs": 1,
         }
         return [

@@ -176,7 +176,7 @@ def check_long_clip(estimator):
     estimator : BaseAudioTransformer
         Unfitted; a clone is checked.
     """
-    X = noise(460_000, 3000)
+    X = noise(240_000, 3000)
     estimator = fitted(estimator, X).set_params(batch_size=1e6)
     whole, frames = estimator.transform(X), estimator.transform_frames(X)
     # batches of one sample give the shortest possible tiles, so many that the clip is a short one

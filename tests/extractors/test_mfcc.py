@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:n_fft=:UserWarning")  # librosa'
 SETS = ["emodb_2s", "emotify_genres", "esc10", "folk_rhythm_rendered", "fsd_instruments10", "fsdd"]
 
 
-def some_paths(folder, n=20):
+def some_paths(folder, n=8):
     paths = sorted(p for p in folder.rglob("*") if p.suffix in {".wav", ".ogg", ".flac"})
     assert len(paths) >= n
     return [paths[i] for i in np.linspace(0, len(paths) - 1, n).astype(int)]

@@ -56,7 +56,7 @@ def small(**params):
 
 @pytest.fixture(scope="module")
 def sounds():
-    return make_sounds(48, random_state=0).data
+    return make_sounds(24, random_state=0).data
 
 
 # --- published encoders --------------------------------------------------------------------------
@@ -124,7 +124,8 @@ def test_history_has_a_column_for_each_worker(sounds):
             assert row[f"{part}_loss"] == pytest.approx(total, rel=1e-5)
 
 
-def test_workers_learn_their_tasks(sounds):
+def test_workers_learn_their_tasks():
+    sounds = make_sounds(48, random_state=0).data
     pase = small(max_epochs=15, learning_rate=3e-3).fit(sounds)
     first, last = pase.history_[0], min(pase.history_, key=lambda row: row["valid_loss"])
     for worker in ("mfcc", "loudness"):

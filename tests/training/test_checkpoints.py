@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,12 @@ import torch
 from skorch.callbacks import Callback
 
 import skaudio
+from skaudio.audio import Clips
 from skaudio.training import _checkpoints
+from skaudio.training._train import Data, train
 from tests.extractors.test_wav2vec import write as write_checkpoint
 from tests.training.helpers import CLIPS, SMALL, Counts, Fails, Stop, equal_weights, losses, small
+from tests.training.toys import RECIPE, Sum
 
 pytestmark = pytest.mark.filterwarnings("ignore:nothing was learnt")
 
@@ -28,6 +32,25 @@ def test_a_stopped_training_goes_on_as_if_nothing_had_been(tmp_path):
     assert [row["epoch"] for row in rest.history_] == [1, 2, 3, 4]
     assert 0 < counts.updates < 4 * 10
     assert [*tmp_path.iterdir()] == [file]
+
+
+class Prepared(Sum):
+    """A task that counts how often it is prepared."""
+
+    n_times = 0
+
+    def prepare(self, batches):
+        self.n_times += 1
+
+
+def test_only_a_new_training_is_prepared(tmp_path):
+    clips = Data(Clips(CLIPS, 8000))
+    recipe = replace(RECIPE, max_epochs=3, checkpoint=str(tmp_path))
+    first, rest = Prepared(), Prepared()
+    with pytest.raises(Stop):
+        train(first, clips, replace(recipe, callbacks=(Fails(2),)), 0, "")
+    assert len(train(rest, clips, recipe, 0, "")) == 3
+    assert (first.n_times, rest.n_times) == (1, 0)
 
 
 def test_without_a_seed_it_goes_on_as_well(tmp_path):

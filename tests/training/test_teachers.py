@@ -196,6 +196,18 @@ class Silent(Worker):
         return self.head(lesson.frames).square().mean()
 
 
+class Undecided(Silent):
+    """The same, about pairs of clips."""
+
+    compares_clips = True
+
+
+def test_without_pairs_a_worker_that_knows_no_chance_counts_nothing():
+    batch = batch_of(sounds(3, 3200), group=[2, 2, 2])
+    outcome = task_of([Undecided, "spc"]).train()(batch)
+    assert float(outcome.loss) == pytest.approx(float(outcome.scores["loss_spc"]), rel=1e-6)
+
+
 def test_a_worker_of_ones_own_needs_nothing_but_a_loss():
     taught = Taught((Silent, ("second", Silent)), max_epochs=1).fit(sounds())
     assert {"train_loss_silent", "train_loss_second"} <= taught.history_[0].keys()
