@@ -245,7 +245,7 @@ class JobsShow(RandomCNNTransformer):
         return self
 
 
-@breaks("check_long_clip", "a clip of 460000 samples with batches of 20000: .* values differ")
+@breaks("check_long_clip", "a clip of 240000 samples with batches of 20000: .* values differ")
 class HaloTooSmall(RandomCNNTransformer):
     def _network(self, generator):
         network = super()._network(generator)

@@ -140,9 +140,9 @@ def test_clips_of_different_length_share_batches():
 def test_long_clip_is_tiled(estimator):
     if isinstance(estimator, TrainingMixin):
         estimator.max_epochs = 0  # what the network sees does not hang on its weights
-    estimator.fit([np.concatenate(noise(460_000))])
+    estimator.fit([np.concatenate(noise(240_000))])
     forward = estimator._ready(None)
-    steps = int(forward.frontend.output_lengths(torch.tensor(460_000)))
+    steps = int(forward.frontend.output_lengths(torch.tensor(240_000)))
     if forward.network.halo is None or getattr(estimator, "fixed_length", None) is not None:
         pytest.skip("such an extractor reads the clip whole, or cuts it short")
     size = 20_000 // forward.frontend.step
