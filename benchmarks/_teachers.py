@@ -15,13 +15,13 @@ POOLING = ("mean_std", "pyramid")
 TRAINED = {"PASE": None, "PASE, distorted in training": "pase+"}
 
 
-def jobs(phones, digits):
+def jobs(phones, fewer, digits, emotion):
     """Make all jobs about PASE.
 
     Parameters
     ----------
-    phones, digits : int
-        Updates of each training on phones and emotions, and on digits.
+    phones, fewer, digits, emotion : int
+        Updates of each training, of those with a teacher left out, and on each set.
 
     Returns
     -------
@@ -31,12 +31,12 @@ def jobs(phones, digits):
     made = {"phones pase baselines": _phones_untrained}
     made |= {f"phones {name}": partial(_phones, phones, name) for name in TRAINED}
     for worker in TINY:
-        made[f"phones pase without {worker}"] = partial(_phones_without, phones // 2, worker)
-    made["phones pase with all, as long"] = partial(_phones_without, phones // 2, None)
+        made[f"phones pase without {worker}"] = partial(_phones_without, fewer, worker)
+    made["phones pase with all, as long"] = partial(_phones_without, fewer, None)
     for fold in range(6):
         made[f"digits pase {fold}"] = partial(_digits, digits, fold)
     for fold in range(5):
-        made[f"emotion pase {fold}"] = partial(_emotion, phones, fold)
+        made[f"emotion pase {fold}"] = partial(_emotion, emotion, fold)
         made[f"emotion baselines {fold}"] = partial(_emotion_baselines, fold)
     return made
 

@@ -57,7 +57,7 @@ def main():
             rows = {job: [*some] for job, some in groupby(csv.DictReader(file), lambda r: r["job"])}
     jobs = {
         name: job
-        for name, job in _jobs(args.updates).items()
+        for name, job in _jobs(args.updates, args.pase).items()
         if name not in rows and args.only in name
     }
     running = Parallel(n_jobs=2, return_as="generator_unordered")(
@@ -80,13 +80,16 @@ def _arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--updates", type=int, nargs=2, default=(4000, 2500),
                         metavar=("PHONES", "DIGITS"), help="of each training")  # fmt: skip
+    parser.add_argument("--pase", type=int, nargs=4, default=(1400, 500, 400, 600),
+                        metavar=("PHONES", "FEWER", "DIGITS", "EMOTION"),
+                        help="updates of PASE; FEWER: where a teacher is left out")  # fmt: skip
     parser.add_argument("--only", default="", help="part of the name of what is to be trained")
     parser.add_argument("--fresh", action="store_true", help="take no row from an earlier run")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     return parser.parse_args()
 
 
-def _jobs(updates):
+def _jobs(updates, pase):
     """Return all jobs by name."""
     phones, digits = updates
     jobs = {"phones wav2vec": partial(_phones_trained, phones)}
@@ -100,7 +103,7 @@ def _jobs(updates):
         jobs[f"digits vq {fold}"] = partial(_digits_quantized, digits, fold)
     for part in PARTS:
         jobs[f"phones wav2vec 1/{part}"] = partial(_phones_trained, phones, part)
-    return jobs | _teachers.jobs(phones, digits)
+    return jobs | _teachers.jobs(*pase)
 
 
 def _run(name, job):

@@ -17,7 +17,7 @@ PASE_PLUS = (
     *("waveform", "lps+", "lps_long+", "fbank+", "fbank_long+", "gammatone+", "gammatone_long+"),
     *("mfcc+", "mfcc_long+", "prosody+", "lim", "gim+"),
 )
-TINY = ("waveform_small", "lps", "fbank", "mfcc", "prosody", "spc", "lim", "gim")
+TINY = ("fbank+", "fbank_long+", "mfcc+", "prosody+", "lim")
 _LISTS = {"tiny": TINY, "pase": PASE, "pase+": PASE_PLUS}
 
 
