@@ -80,7 +80,7 @@ def _arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--updates", type=int, nargs=2, default=(4000, 2500),
                         metavar=("PHONES", "DIGITS"), help="of each training")  # fmt: skip
-    parser.add_argument("--pase", type=int, nargs=4, default=(1400, 500, 400, 600),
+    parser.add_argument("--pase", type=int, nargs=4, default=(1400, 500, 400, 400),
                         metavar=("PHONES", "FEWER", "DIGITS", "EMOTION"),
                         help="updates of PASE; FEWER: where a teacher is left out")  # fmt: skip
     parser.add_argument("--only", default="", help="part of the name of what is to be trained")
