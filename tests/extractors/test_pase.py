@@ -157,6 +157,24 @@ def test_an_own_distortion_is_heard_in_training_alone(sounds):
     assert np.array_equal(always.set_params(distortions=None).transform(sounds), features)
 
 
+def test_random_scales_are_what_the_teachers_ask_about(sounds):
+    asked = []
+
+    class Notes(Loudness):
+        def target(self, wave):
+            asked.append(wave.abs().amax(1))
+            return super().target(wave)
+
+    peaks = []
+    for scale in (False, True):
+        small(workers=[Notes], random_scale=scale, max_epochs=1).fit([x / 100 for x in sounds])
+        peaks.append(torch.cat(asked))
+        asked.clear()
+    plain, scaled = peaks
+    assert plain.max() <= 0.01
+    assert 0.3 < scaled.mean() < 0.7 and 0.9 < scaled.max() <= 1  # uniform
+
+
 def test_what_teaches_is_the_lesson_of_the_size():
     chosen = {size: small(size=size, workers=None)._chosen_workers() for size in SIZES}
     assert chosen == {size: size for size in SIZES}
@@ -174,6 +192,7 @@ def test_unknown_teachers_and_distortions_are_refused(sounds):
         ({"layers": ((8, 31),)}, "layers"),
         ({"n_features": 0}, "n_features=0"),
         ({"reference": "yes"}, "reference='yes'"),
+        ({"random_scale": 1}, "random_scale=1"),
     ):
         with pytest.raises((ValueError, TypeError), match=pattern):
             small(**params).fit(sounds)
