@@ -28,7 +28,7 @@ def best_path(strength, octave, lengths, leap, change):
     Returns
     -------
     path : Tensor of shape (B, N), int64
-        The candidate of each frame, K for "unvoiced".
+        The candidate of each frame, K for "unvoiced"; where sums are equal, the first.
 
     References
     ----------
