@@ -341,6 +341,13 @@ def by_trying_all(strength, octave, leap, change):
     return max(scores, key=scores.get)
 
 
+@pytest.fixture(params=[0, 99])
+def few(request, monkeypatch):
+    """The number of clips up to which numpy computes a path."""
+    monkeypatch.setattr(paths, "_FEW", request.param)
+
+
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("block", [9, 1 << 20])
 def test_best_path_of_all(block, monkeypatch):
     monkeypatch.setattr(paths, "_BLOCK", block)
@@ -356,6 +363,7 @@ def test_best_path_of_all(block, monkeypatch):
     assert seen == {0, 1, 2, 3}
 
 
+@pytest.mark.usefixtures("few")
 def test_of_equal_paths_the_first():
     strength, octave = torch.full((1, 5, 4), 0.5), torch.full((1, 5, 3), 7.0)
     (path,) = paths.best_path(strength, octave, torch.tensor([5]), 0.35, 0.14).tolist()
