@@ -41,6 +41,7 @@ PLAIN = ("mean", "mean_std", "mean_std_max")
 ORDERED = (
     *(f"dct{n}" for n in (2, 3, 4, 6, 8, 12)),
     "pyramid",
+    "course",
     "thirds",
     "polynomial",
     "modulation",

@@ -1,12 +1,11 @@
 """Contours of a voice over time: pitch, voice quality, energy, spectrum, formants."""
 
 import torch
-import torch.nn.functional as F
 
 from .._tensors import mask
 from . import energy, formants, spectrum, voice
 from .base import Frontend
-from .filters import centred, fast_size, filtered, low_pass
+from .filters import centred, fast_size, filtered, low_pass, means
 from .pitch import Pitch
 
 __all__ = ["GROUPS", "Contours"]
@@ -169,7 +168,7 @@ class Contours(Frontend):
     @torch.no_grad()
     def forward(self, wave, lengths):
         n_frames = self.output_lengths(lengths)
-        wave = centred(wave, lengths)
+        mean = means(wave, lengths)
         x = wave.new_zeros(len(wave), len(self.names), int(n_frames.max()))
         f0 = wave.new_zeros(len(wave), x.shape[2])
         if self.pitch is not None:
@@ -177,9 +176,9 @@ class Contours(Frontend):
         if "pitch" in self.groups:
             self._put(x, _of_pitch(f0, periodicity))
         if "voice" in self.groups:
-            self._put(x, self._of_periods(wave, lengths, f0, periodicity))
+            self._put(x, self._of_periods(wave, lengths, mean, f0, periodicity))
         if {*self.groups} != {"pitch"}:
-            for block, columns in self._blocks(wave, f0):
+            for block, columns in self._blocks(wave, lengths, mean, f0):
                 self._put(x[block], columns)
         return mask(x, n_frames), n_frames
 
@@ -187,26 +186,27 @@ class Contours(Frontend):
         for name, values in columns.items():
             x[:, self.names.index(name)] = values
 
-    def _of_periods(self, wave, lengths, f0, periodicity):
+    def _of_periods(self, wave, lengths, mean, f0, periodicity):
         """Harmonics-to-noise ratio, jitter and shimmer."""
-        smooth = filtered(wave, self.low_pass, lengths)
+        smooth = filtered(wave, self.low_pass, lengths, mean=mean)
         marks = voice.period_marks(smooth, f0, self.sample_rate, self.step)
         side = max(1, round(_PERIODS * self.sample_rate / self.step))
         columns = voice.jitter_and_shimmer(marks, f0.shape, self.step, side)
         columns["hnr"] = voice.harmonics_to_noise(periodicity)
         return {name: values * (f0 > 0) for name, values in columns.items()}
 
-    def _blocks(self, wave, f0):
+    def _blocks(self, wave, lengths, mean, f0):
         """Columns from the spectra of some frames of some clips, with their slices of x."""
         n_clips, n_frames = f0.shape
-        wave = F.pad(wave, (self.n_fft // 2, self.n_fft // 2))
+        side = self.n_fft // 2
         chunk = max(1, (_GPU_CHUNK if wave.is_cuda else _CHUNK) // self.n_fft)
         for first in range(0, n_clips, max(1, chunk // n_frames)):
             clips = slice(first, first + max(1, chunk // n_frames))
             for begin in range(0, n_frames, chunk):
-                end = begin + chunk
+                end = min(begin + chunk, n_frames)
                 before = max(0, begin - 1)  # the flux needs one frame more
-                samples = wave[clips, before * self.step : (end - 1) * self.step + self.n_fft]
+                place = before * self.step - side, (end - 1) * self.step + side
+                samples = centred(wave[clips], lengths[clips], mean[clips], *place)
                 frames = samples.unfold(1, self.n_fft, self.step)
                 columns = self._of_frames(frames, f0[clips, begin:end])
                 yield (clips, slice(None), slice(begin, end)), columns

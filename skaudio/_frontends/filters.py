@@ -19,9 +19,11 @@ def means(wave, lengths):
     return (total / lengths.to(wave.device)).float()[:, None]
 
 
-def centred(wave, lengths):
-    """Waves (B, T) less the means of the clips."""
-    return mask((wave - means(wave, lengths))[:, None], lengths)[:, 0]
+def centred(wave, lengths, mean, begin, end):
+    """Samples begin to end of waves (B, T), less the means of the clips; zeros around these."""
+    before, beyond = max(-begin, 0), max(end - wave.shape[1], 0)
+    some = (wave[:, begin + before : end] - mean)[:, None]
+    return F.pad(mask(some, lengths - begin - before)[:, 0], (before, beyond))
 
 
 def filtered(wave, kernel, lengths, *, stride=1, mean=0.0):
@@ -42,10 +44,7 @@ def filtered(wave, kernel, lengths, *, stride=1, mean=0.0):
 def _filtered_part(wave, kernel, lengths, stride, mean, begin, end):
     """Samples begin to end of the result."""
     half = len(kernel) // 2
-    first, last = begin * stride - half, (end - 1) * stride + half + 1
-    before, beyond = max(-first, 0), max(last - wave.shape[1], 0)
-    some = (wave[:, first + before : last] - mean)[:, None]
-    some = F.pad(mask(some, lengths - first - before)[:, 0], (before, beyond))
+    some = centred(wave, lengths, mean, begin * stride - half, (end - 1) * stride + half + 1)
     # As sums of delayed waves: convolutions round differently from one batch to another.
     span = (end - begin - 1) * stride + 1
     return sum(

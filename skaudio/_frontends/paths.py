@@ -6,6 +6,7 @@ import torch
 __all__ = ["best_path"]
 
 _BLOCK = 1 << 20  # costs of moves computed together: 8 MB
+_FEW = 4  # clips, for which calls of numpy take half the time
 _NEVER = -1e6  # strength of what cannot be chosen; infinity minus infinity would be no number
 
 
@@ -28,7 +29,7 @@ def best_path(strength, octave, lengths, leap, change):
     Returns
     -------
     path : Tensor of shape (B, N), int64
-        The candidate of each frame, K for "unvoiced".
+        The candidate of each frame, K for "unvoiced"; where sums are equal, the first.
 
     References
     ----------
@@ -43,15 +44,12 @@ def best_path(strength, octave, lengths, leap, change):
     pointers = [torch.zeros(1, n_clips, n_states, dtype=torch.uint8)]
     for begin in range(1, n_frames, block):
         here = slice(begin, min(begin + block, n_frames))
-        moves, origin = (
-            _moves(strength[:, here], octave[:, begin - 1 : here.stop], leap, change),
-            [],
-        )
+        moves = _moves(strength[:, here], octave[:, begin - 1 : here.stop], leap, change)
         beyond = (torch.arange(here.start, here.stop) >= lengths[:, None]).T.to(moves.device)
-        for move in moves.masked_fill_(beyond[..., None, None], 0.0):
-            score, best = (score[:, None] + move).max(2)
-            origin.append(best)
-        pointers.append(torch.stack(origin).to("cpu", torch.uint8))
+        moves.masked_fill_(beyond[..., None, None], 0.0)
+        origin = moves.new_empty(moves.shape[:3], dtype=torch.int64)
+        _added_up(moves, score, origin)
+        pointers.append(origin.to("cpu", torch.uint8))
     return _traced(torch.cat(pointers).numpy(), score.argmax(1).tolist()).to(strength.device)
 
 
@@ -63,6 +61,20 @@ def _moves(strength, octave, leap, change):
     moves[..., :-1, -1] -= change
     moves[..., -1, :-1] -= change
     return moves.transpose(0, 1).contiguous()
+
+
+def _added_up(moves, score, origin):
+    """Add moves (n, B, to, from) to the scores (B, S) one by one; where the best came from."""
+    if len(score) <= _FEW and score.device.type == "cpu":
+        moves, score, origin = moves.numpy(), score.numpy(), origin.numpy()
+        before = score[:, None]
+        for move, best in zip(moves, origin, strict=True):
+            np.add(move, before, out=move).argmax(2, out=best)
+            np.maximum.reduce(move, axis=2, out=score)
+        return
+    before = score[:, None]
+    for move, best in zip(moves, origin, strict=True):
+        torch.max(move.add_(before), 2, out=(score, best))
 
 
 def _traced(pointers, states):

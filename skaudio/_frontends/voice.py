@@ -149,11 +149,8 @@ def _highest_of_block(wave, sign, clip, place, reach):
 def _drift(shift, weight, run):
     """Smooth the shifts (M,), in periods, as angles, and undo their jumps by a whole period."""
     marks = torch.arange(len(run), device=run.device)
-    near = marks[:, None] + torch.arange(-_NEAR, _NEAR + 1, device=run.device)
-    inside = (near >= 0) & (near < len(run))
-    near = near.clamp(0, len(run) - 1)
-    inside &= run[near] == run[:, None]
-    total = torch.polar(weight + _TINY, 2 * math.pi * shift)[near].mul(inside).sum(1)
+    arrow = torch.polar(weight + _TINY, 2 * math.pi * shift)
+    total = torch.cat([_around(arrow, run, some) for some in marks.split(_BLOCK)])
     angle = total.angle() / (2 * math.pi)
     change = F.pad(angle.diff(), (1, 0))
     follows = F.pad(run.diff() == 0, (1, 0))
@@ -161,6 +158,15 @@ def _drift(shift, weight, run):
     # jumps count from the beginning of the run
     first = marks.masked_fill(follows, 0).cummax(0).values
     return angle - (jumps - jumps[first])
+
+
+def _around(values, run, marks):
+    """Sum of the values (M,) from four marks before to four after each of some, in its run."""
+    near = marks[:, None] + torch.arange(-_NEAR, _NEAR + 1, device=run.device)
+    inside = (near >= 0) & (near < len(run))
+    near = near.clamp(0, len(run) - 1)
+    inside &= run[near] == run[marks, None]
+    return values[near].mul(inside).sum(1)
 
 
 def sections(values, run, limit):

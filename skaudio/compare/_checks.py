@@ -28,57 +28,6 @@ def checked_clips(X):
     return np.asarray(X) if items is None else items
 
 
-def checked_column(values, n_clips, name):
-    """Return labels or groups as an array.
-
-    Parameters
-    ----------
-    values : array-like of shape (n_clips,)
-        One of them for each clip.
-    n_clips : int
-        Number of clips.
-    name : {"y", "groups"}
-        What they are, for the messages.
-
-    Returns
-    -------
-    values : ndarray of shape (n_clips,)
-        The same.
-
-    Raises
-    ------
-    ValueError
-        If there is not one for each clip, or one is missing.
-    """
-    kind = {"y": "label", "groups": "group"}[name]
-    column = np.asarray(values)
-    if column.shape != (n_clips,):
-        raise ValueError(
-            f"There are {n_clips} clips and {name} has shape {column.shape}; pass a {kind} each."
-        )
-    # checked one by one, since numpy turns a NaN among strings into the string "nan"
-    masked = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else np.zeros(n_clips, bool)
-    missing = [
-        row
-        for row, value in enumerate(np.asarray(values, dtype=object))
-        if masked[row] or _is_missing(value)
-    ]
-    if missing:
-        raise ValueError(
-            f"{name} has no {kind} for {len(missing)} of {n_clips} clips (None, NaN or masked), "
-            f"row {missing[0]} first; give each clip a {kind}, or leave these clips out of X, "
-            "y, groups and splits."
-        )
-    return column
-
-
-def _is_missing(value):
-    try:
-        return value is None or bool(value != value)
-    except (TypeError, ValueError):  # pandas.NA: its comparison with itself is neither
-        return True
-
-
 def checked_splits(splits, y):
     """Return the splits as pairs of row numbers.
 

@@ -19,9 +19,9 @@ from .._engine.digest import clip_digest, file_digest
 from .._version import __version__
 from ..audio import ClipError, Clips
 from ..base import RUNNING_PARAMETERS
+from ..utils.validation import one_per_clip
 from ._checks import (
     checked_clips,
-    checked_column,
     checked_estimators,
     checked_finished,
     checked_splits,
@@ -129,9 +129,9 @@ def compare_extractors(
     13 MFCC ELM 26 True
     """
     X = checked_clips(X)
-    y = checked_column(y, len(X), "y")
+    y = one_per_clip("y", y, len(X))
     splits = checked_splits(splits, y)
-    groups = None if groups is None else checked_column(groups, len(X), "groups")
+    groups = None if groups is None else one_per_clip("groups", groups, len(X))
     extractors = checked_estimators(extractors, "extractors", "transform")
     if classifiers is None:
         classifiers = {"SVM": TunedSVM(), "ELM": TunedELM()}

@@ -5,7 +5,6 @@ reference, those of mel spectrograms, normalize, fixed_length and short, as
 `RandomCNNTransformer` explains them.
 """
 
-import torch
 from sklearn.utils.validation import check_is_fitted
 
 from .. import frontends
@@ -13,7 +12,7 @@ from .._engine.extract import moments
 from .._engine.forward import ForwardPass
 from ..networks.designs import DESIGNS
 from ..networks.layers import initialise
-from ..networks.sinc import SincConv
+from ..networks.sinc import edges
 from ..networks.sinc_front import SincFront
 from ..utils.validation import check_choice, check_number, check_whole
 from ._mel import check_mel_parameters, log_mel
@@ -181,19 +180,14 @@ class DesignMixin:
     @property
     def bands_(self):  # numpydoc ignore=RT01
         """Lower and upper edge of each band-pass filter, Hz, with ``frontend="sinc"``."""
-        return self._bands(self._fitted_network)
+        check_is_fitted(self)
+        return edges(self._fitted_network())
 
     @property
     def initial_bands_(self):  # numpydoc ignore=RT01
         """The same before any training."""
-        return self._bands(lambda: self._built(None))
-
-    def _bands(self, network):
-        if self.frontend != "sinc":
-            raise AttributeError(f"frontend={self.frontend!r} has no band-pass filters")
         check_is_fitted(self)
-        filters = (m for m in network().modules() if isinstance(m, SincConv))
-        return torch.cat([each.bands() for each in filters]).detach().numpy()
+        return edges(self._built(None))
 
     def _min_samples(self, network):
         shortest = network.min_steps

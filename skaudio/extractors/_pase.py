@@ -3,6 +3,7 @@
 from ..augment import resolve_distortions
 from ..base import BaseAudioTransformer
 from ..networks.pase import PASE, SIZES
+from ..networks.sinc import edges
 from ..training import TrainingMixin
 from ..training.teachers import ManyTeachers
 from ..utils.validation import check_choice, check_number, check_whole
@@ -36,6 +37,10 @@ class PASETransformer(TrainingMixin, BaseAudioTransformer):
         What is done to the sound that the encoder hears in training: a list of functions ``(wave,
         generator) -> wave``, such as those of `skaudio.augment`, or of pairs (function,
         probability), in the order in which they are applied. "pase+": those of [2]_.
+    random_scale : bool, default=False
+        Whether training makes each half of a crop as loud as chance has it, its highest sample
+        uniform between 0 and 1, before it is distorted and before the workers ask about it, as in
+        the training of [2]_. Then frames tell less of the level of a recording.
     reference : bool, default=False
         Whether to follow the published code where it is odd: targets are divided by the mean over
         clips of their deviation within a clip, and skip connections slide in time where the
@@ -156,6 +161,7 @@ class PASETransformer(TrainingMixin, BaseAudioTransformer):
         *,
         workers=None,
         distortions=None,
+        random_scale=False,
         reference=False,
         layers=None,
         n_features=None,
@@ -184,6 +190,7 @@ class PASETransformer(TrainingMixin, BaseAudioTransformer):
         self.size = size
         self.workers = workers
         self.distortions = distortions
+        self.random_scale = random_scale
         self.reference = reference
         self.layers = layers
         self.n_features = n_features
@@ -224,22 +231,23 @@ class PASETransformer(TrainingMixin, BaseAudioTransformer):
         hard = {**small, "workers": ["prosody", "spc"], "batch_seconds": 2.4}
         return [
             small,
-            {**hard, "distortions": "pase+", "pooling": "mean"},
+            {**hard, "distortions": "pase+", "random_scale": True, "pooling": "mean"},
             {**small, "size": "pase", "reference": True, "max_epochs": 0},
         ]
 
     @property
     def bands_(self):
         """Lower and upper edge of each band-pass filter, Hz: ndarray of shape (n_filters, 2)."""
-        return _bands(self._ready(self.pooling).network)
+        return edges(self._ready(self.pooling).network)
 
     @property
     def initial_bands_(self):
         """The same before training."""
-        return _bands(self._built(None))
+        return edges(self._built(None))
 
     def _validate_parameters(self):
         check_choice("size", self.size, SIZES)
+        check_choice("random_scale", self.random_scale, (True, False))
         check_choice("reference", self.reference, (True, False))
         check_number("n_features", self.n_features, 1, none=True)
         if self.layers is not None:
@@ -299,9 +307,6 @@ class PASETransformer(TrainingMixin, BaseAudioTransformer):
             self._chosen_workers(),
             sample_rate=self.sample_rate,
             distortions=resolve_distortions(self.distortions, self.sample_rate),
+            random_scale=self.random_scale,
             reference=self.reference,
         )
-
-
-def _bands(network):
-    return network.blocks[0].conv.bands().detach().cpu().numpy()

@@ -9,7 +9,7 @@ from .._engine.extract import extract
 from ..augment import resolve_distortions
 from ..base import BaseAudioTransformer
 from ..frontends import Chunks
-from ..networks.sinc import SincConv
+from ..networks.sinc import edges
 from ..networks.sincnet import HEADS, SIZES, ChunkClassifier, SincHead, SincNet
 from ..training import ClassificationMixin
 from ..training.chunks import ChunkClassification
@@ -235,17 +235,12 @@ class SincNetTransformer(ClassificationMixin, BaseAudioTransformer):
     @property
     def bands_(self):
         """Lower and upper edge of each band-pass filter, Hz: ndarray of shape (n_filters, 2)."""
-        return self._bands(self._ready(self.pooling).network.convs[0])
+        return edges(self._ready(self.pooling).network)
 
     @property
     def initial_bands_(self):
         """The same before training."""
-        return self._bands(self._built(None).convs[0])
-
-    def _bands(self, conv):
-        if not isinstance(conv, SincConv):
-            raise AttributeError(f"first={self.first!r}: there are no band-pass filters")
-        return conv.bands().detach().cpu().numpy()
+        return edges(self._built(None))
 
     @property
     def pools_all_frames(self):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["SincConv", "odd"]
+__all__ = ["SincConv", "edges", "odd"]
 
 _MIN_HZ = 50.0  # lowest edge, and narrowest band
 _FIRST_HZ = 30.0  # where the first filter starts, before the lowest edge is added
@@ -117,6 +117,33 @@ class SincConv(nn.Module):
         if self.padding:
             x = F.pad(x, (self.padding, self.padding), mode=self.padding_mode)
         return F.conv1d(x, self.filters()[:, None], stride=self.stride)
+
+
+def edges(network):
+    """Edges of all band-pass filters of a network.
+
+    Parameters
+    ----------
+    network : Module
+        Perhaps with a `SincConv` in it.
+
+    Returns
+    -------
+    edges : ndarray of shape (n_filters, 2)
+        Lower and upper edge, Hz.
+
+    Raises
+    ------
+    AttributeError
+        If it has no such filters: what an attribute of an estimator should raise then.
+    """
+    found = [m.bands().detach().cpu() for m in network.modules() if isinstance(m, SincConv)]
+    if not found:
+        raise AttributeError(
+            "there are no band-pass filters, of which the parameters frontend='sinc' and "
+            "first='sinc' make the first layer"
+        )
+    return torch.cat(found).numpy()
 
 
 def odd(kernel_size):

@@ -7,8 +7,7 @@ import numpy as np
 from .._engine import weights
 from .._engine.content import content
 from .._engine.loaded_state import check_weights
-from ..utils.validation import check_choice, check_number
-from ._columns import one_per_clip
+from ..utils.validation import check_choice, check_number, one_per_clip
 from ._train import Data, Recipe, train
 
 __all__ = ["TrainingMixin"]

@@ -15,7 +15,7 @@ from .._engine import weights
 from .._engine.extract import extract
 from ..networks.layers import BatchNorm
 from ..pooling import part_names, pool, resolve
-from ._columns import one_per_clip
+from ..utils.validation import one_per_clip
 from ._estimator import TrainingMixin, weights_beside
 from ._task import Outcome, Task
 

@@ -84,23 +84,28 @@ def test_splits_that_are_no_pairs(refused):
 def test_clips_without_a_label_or_a_group(task, refused, missing):
     _, y, _ = task
     holes = [missing if row in (4, 9) else label for row, label in enumerate(y)]
-    text = refused(y=holes)
-    assert text.startswith("y has no label for 2 of 30 clips (None, NaN or masked), row 4 first")
-    assert text == refused(y=pd.Series(holes)) == refused(y=np.array(holes, dtype=object))
-    assert refused(groups=holes).startswith("groups has no group for 2 of 30 clips")
+    told = r"y\[4\] is .*; every clip needs a label, and 2 of 30 have none"
+    for labels in (holes, pd.Series(holes), np.array(holes, dtype=object)):
+        assert re.match(told, refused(y=labels))
+    assert refused(groups=holes).startswith(f"groups[4] is {missing}; every clip needs a group")
 
 
 def test_masked_labels(task, refused, compare):
     X, y, splits = task
     numbers = np.ma.masked_array(np.unique(y, return_inverse=True)[1], mask=np.arange(30) == 7)
-    assert "no label for 1 of 30 clips (None, NaN or masked), row 7 first" in refused(y=numbers)
+    assert refused(y=numbers).startswith("y[7] is --; every clip needs a label, and 1 of 30")
     assert compare({"level": Loudness()}, (X, np.ma.masked_array(numbers.data), splits))
+
+
+def test_numbers_among_names(task, refused):
+    _, y, _ = task
+    assert refused(y=[1, *y[1:]]).startswith(f"y mixes kinds: y[0] is 1 and y[1] is {y[1]!r}")
 
 
 @pytest.mark.parametrize("n", [29, 31])
 def test_groups_of_another_length(refused, n):
     text = refused(groups=np.arange(n))
-    assert text == f"There are 30 clips and groups has shape ({n},); pass a group each."
+    assert text == f"groups has {n} entries for 30 clips; pass one per clip"
 
 
 def test_clips_are_found_by_place_and_not_by_index(task, compare):

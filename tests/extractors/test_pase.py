@@ -9,7 +9,7 @@ import torch
 from sklearn.base import clone
 from skops import io as skops_io
 
-from skaudio import PASETransformer, load, workers
+from skaudio import PASETransformer, augment, load, workers
 from skaudio.datasets import make_sounds
 from skaudio.networks.pase import SIZES
 from tests.networks.test_pase_network import by_hand, state
@@ -157,6 +157,24 @@ def test_an_own_distortion_is_heard_in_training_alone(sounds):
     assert np.array_equal(always.set_params(distortions=None).transform(sounds), features)
 
 
+def test_random_scales_are_what_the_teachers_ask_about(sounds):
+    asked = []
+
+    class Notes(Loudness):
+        def target(self, wave):
+            asked.append(wave.abs().amax(1))
+            return super().target(wave)
+
+    peaks = []
+    for scale in (False, True):
+        small(workers=[Notes], random_scale=scale, max_epochs=1).fit([x / 100 for x in sounds])
+        peaks.append(torch.cat(asked))
+        asked.clear()
+    plain, scaled = peaks
+    assert plain.max() <= 0.01
+    assert 0.3 < scaled.mean() < 0.7 and 0.9 < scaled.max() <= 1  # uniform
+
+
 def test_what_teaches_is_the_lesson_of_the_size():
     chosen = {size: small(size=size, workers=None)._chosen_workers() for size in SIZES}
     assert chosen == {size: size for size in SIZES}
@@ -174,9 +192,54 @@ def test_unknown_teachers_and_distortions_are_refused(sounds):
         ({"layers": ((8, 31),)}, "layers"),
         ({"n_features": 0}, "n_features=0"),
         ({"reference": "yes"}, "reference='yes'"),
+        ({"random_scale": 1}, "random_scale=1"),
     ):
         with pytest.raises((ValueError, TypeError), match=pattern):
             small(**params).fit(sounds)
+
+
+ODD = {
+    "silence": np.zeros(8000),
+    "constant": np.full(8000, 0.5),
+    "noise": noise(8000)[0],
+    "constant pitch": np.arange(8000) % 128 == 0,
+    "shorter than a period": np.sin(np.arange(60) / 30),
+    "one sample": np.ones(1),
+    "loud": 32768 * noise(8000)[0],
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*shorter than:UserWarning", "ignore:all clips are silent")
+@pytest.mark.parametrize("alone", [False, True])
+def test_odd_sounds_teach_finite_numbers(alone, sounds):
+    clips = [np.asarray(clip, np.float32) for clip in ODD.values()]
+    heard = [clips[0]] * 4 if alone else [*clips, *sounds[:4]]  # nothing but silence, or a mixture
+    chosen = ["lps", "fbank", "mfcc", "prosody"]
+    pase = small(workers=chosen, max_epochs=1, validation_fraction=0.0).fit(heard)
+    assert np.isfinite([*pase.history_[0].values()]).all()
+    for name, w in {**pase.weights_, **pase.task_weights_}.items():
+        assert np.isfinite(w).all(), name
+    assert np.isfinite(pase.transform(clips)).all()
+
+
+def test_noises_of_the_user_or_one_clear_error(sounds, tmp_path, write_audio):
+    def trained(folder):
+        noisy = partial(augment.add_noise, noises=folder)
+        return small(workers=["mfcc"], distortions=[(noisy, 1.0)], max_epochs=1).fit(sounds)
+
+    for folder, message in (("missing", "is no folder; pass"), (".", "holds no sounds")):
+        with pytest.raises(ValueError, match=rf"noises.*{message}"):
+            trained(tmp_path / folder)
+    write_audio("short.wav", 0.1 * noise(500)[0])  # a crop has 6400 samples
+    plain = small(workers=["mfcc"], max_epochs=1).fit(sounds)
+    assert not np.array_equal(trained(tmp_path).transform(sounds), plain.transform(sounds))
+
+
+def test_a_sound_whose_targets_overflow_is_told(sounds):
+    loud = np.zeros(8000)
+    loud[4000:4100] = 1e18  # its energy is a number yet, that of its sum is not
+    with pytest.raises(ValueError, match=r"what LPS is to predict is not finite"):
+        small(workers=["lps"]).fit([*sounds, loud])
 
 
 def test_a_worker_with_arguments_survives_a_clone(sounds):

@@ -112,7 +112,7 @@ def test_edges_move_by_training(task):
 def test_an_ordinary_first_layer_has_no_bands(task):
     fitted = sincnet(first="conv", max_epochs=1).fit(*task)
     for name in ("bands_", "initial_bands_"):
-        with pytest.raises(AttributeError, match="first='conv': there are no band-pass filters"):
+        with pytest.raises(AttributeError, match=r"no band-pass filters.*first='sinc'"):
             getattr(fitted, name)
     with pytest.raises(TypeError, match="SincNetTransformer has no filter bank to show"):
         FilterBankDisplay.from_estimator(fitted)

@@ -284,6 +284,32 @@ def test_only_within_the_range():
     np.testing.assert_allclose(x[0, INNER], 152.5, rtol=1e-4)  # and is not read as 300 Hz
 
 
+@pytest.mark.parametrize(("rate", "hop"), [(16_000, 7), (24_000, 10), (48_000, 19)])
+def test_frames_lie_at_the_sample_nearest_to_their_middle(rate, hop):
+    """Where the hop is no multiple of the decimation; half-way, at the later one."""
+    noise = np.random.default_rng(0).standard_normal(rate // 20)
+    stride = Pitch(rate, hop).stride
+    assert hop % stride
+    some, all_ = (run([noise], Pitch(rate, step))[0] for step in (hop, stride))
+    assert not some[0].any() and not all_[0].any()  # else a path would matter
+    nearest = np.floor(np.arange(some.shape[1]) * hop / stride + 0.5).astype(int)
+    inside = nearest < all_.shape[1]
+    np.testing.assert_allclose(some[1, inside], all_[1, nearest[inside]], atol=1e-6)
+    assert np.abs(np.diff(all_[1])).max() > 1e-3  # one sample makes a difference
+
+
+@pytest.mark.parametrize(("width", "period"), [(2, 40.5), (3, 40.41)])
+def test_of_lags_of_equal_periodicity_the_first_is_the_candidate(width, period, monkeypatch):
+    pitch = Pitch(RATE, HOP)
+    n = torch.zeros(1, pitch.n_lags)
+    n[0, 40 : 40 + width] = 0.9
+    monkeypatch.setattr(pitch, "_periodicity", lambda frames: n)
+    f0, _, strength = pitch._candidates(torch.ones(1, pitch.width))
+    voiced = strength[0, :-1] > 0.5
+    # three equal values are two peaks when interpolated, 0.41 from the first and the last
+    np.testing.assert_allclose(f0[0][voiced], [8000 / period], rtol=1e-3)
+
+
 @pytest.mark.parametrize(("fmin", "fmax"), [(0, 500), (500, 500), (600, 500), (55, 4001)])
 def test_wrong_range(fmin, fmax):
     with pytest.raises(ValueError, match=f"fmin={fmin} and fmax={fmax} must be in order"):
@@ -315,6 +341,13 @@ def by_trying_all(strength, octave, leap, change):
     return max(scores, key=scores.get)
 
 
+@pytest.fixture(params=[0, 99])
+def few(request, monkeypatch):
+    """The number of clips up to which numpy computes a path."""
+    monkeypatch.setattr(paths, "_FEW", request.param)
+
+
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("block", [9, 1 << 20])
 def test_best_path_of_all(block, monkeypatch):
     monkeypatch.setattr(paths, "_BLOCK", block)
@@ -328,3 +361,13 @@ def test_best_path_of_all(block, monkeypatch):
         assert tuple(row[:n]) == by_trying_all(s[:n], o[:n], 0.35, 0.14)
         seen.update(row[:n])
     assert seen == {0, 1, 2, 3}
+
+
+@pytest.mark.usefixtures("few")
+def test_of_equal_paths_the_first():
+    strength, octave = torch.full((1, 5, 4), 0.5), torch.full((1, 5, 3), 7.0)
+    (path,) = paths.best_path(strength, octave, torch.tensor([5]), 0.35, 0.14).tolist()
+    assert path == [0] * 5
+    strength[0, 2, 0] = 0.4  # the next best is another candidate, not "unvoiced"
+    (path,) = paths.best_path(strength, octave, torch.tensor([5]), 0.35, 0.0).tolist()
+    assert path[2] == 1

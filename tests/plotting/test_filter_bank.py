@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
-from skaudio import CNNTransformer, MFCCTransformer, RandomCNNTransformer
+from skaudio import CNNTransformer, MFCCTransformer, PASETransformer, RandomCNNTransformer
 from skaudio.plotting import FilterBankDisplay
 
 CLIPS = [np.zeros(16000)]
@@ -156,6 +156,21 @@ def test_trained_network_shows_its_filters_or_its_bands():
     display = FilterBankDisplay.from_estimator(cnn.fit(X, y))
     np.testing.assert_array_equal(display.filters[0], cnn.bands_)
     np.testing.assert_array_equal(display.initial, cnn.initial_bands_)
+
+
+@pytest.mark.filterwarnings("ignore:nothing was learnt:UserWarning")
+def test_bands_of_an_encoder_with_many_teachers(check_texts):
+    X = [np.random.default_rng(i).standard_normal(8000) for i in range(4)]
+    pase = PASETransformer(workers=["mfcc"], crop_seconds=0.2, max_epochs=1, random_state=0)
+    with pytest.raises(NotFittedError):
+        FilterBankDisplay.from_estimator(pase)
+    display = FilterBankDisplay.from_estimator(pase.fit(X)).plot()
+    np.testing.assert_array_equal(display.initial, pase.initial_bands_)
+    np.testing.assert_array_equal(display.filters[0], pase.bands_)
+    start, learnt = display.ax_.containers
+    assert len(start) == len(learnt) == len(pase.bands_)
+    assert edges(learnt) != edges(start)
+    check_texts(display.figure_)
 
 
 def test_bands_that_are_evenly_spaced_on_the_mel_scale_stand_on_a_line():

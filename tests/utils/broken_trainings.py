@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import column_or_1d
 
 from skaudio.training import Classification
-from skaudio.training._columns import one_per_clip
+from skaudio.utils.validation import one_per_clip
 from tests.utils.broken_extractors import CASES, breaks
 from tests.utils.training_examples import ClassifyingTransformer, NextSamples
 from tests.utils.training_examples import ReconstructingTransformer as Reconstructing
