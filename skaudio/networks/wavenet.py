@@ -14,6 +14,7 @@ from .. import _mulaw
 from .._tensors import within
 from ._gated import GatedStack, delayed
 from ._network import Network
+from .convolutions import dilated_conv
 from .layers import Map, numbered
 
 __all__ = ["SIZES", "WaveNet"]
@@ -89,16 +90,16 @@ class WaveNet(Network):
         )
         self.head = nn.ParameterDict(
             {
-                "hidden": nn.Parameter(torch.empty(skip_channels, head_channels)),
+                "hidden": nn.Parameter(torch.empty(head_channels, skip_channels)),
                 "hidden_bias": nn.Parameter(torch.empty(head_channels)),
-                "out": nn.Parameter(torch.empty(head_channels, n_classes)),
+                "out": nn.Parameter(torch.empty(n_classes, head_channels)),
                 "out_bias": nn.Parameter(torch.empty(n_classes)),
             }
         )
         self.n_labels = n_labels
         if n_labels:
             self.label_table = nn.Parameter(torch.empty(n_labels, label_channels))
-            shape = len(self.gated.dilations), label_channels, 2 * gate_channels
+            shape = len(self.gated.dilations), 2 * gate_channels, label_channels
             self.label_gates = nn.Parameter(torch.empty(shape))
         self.receptive_field = self.gated.span + first_kernel
         channels = skip_channels if layer is None else residual_channels
@@ -158,10 +159,10 @@ class WaveNet(Network):
             Of sample t from those before t: logits of its classes.
         """
         h = self._read(codes, shift=1)
-        z = torch.cat([z for _, z in self.gated(h, self._conditions(label, len(h)))], dim=2)
-        x = F.relu(self.gated.skip_sum(z))
-        x = F.relu(F.linear(x, self.head["hidden"].t(), self.head["hidden_bias"]))
-        return F.linear(x, self.head["out"].t(), self.head["out_bias"]).transpose(1, 2)
+        x = self.gated.skip_sum([z for _, z in self.gated(h, self._conditions(label, len(h)))])
+        for name in ("hidden", "out"):
+            x = dilated_conv(F.relu(x), self.head[name][..., None], self.head[f"{name}_bias"])
+        return x
 
     def log_prob(self, predictions, codes):
         """Log probability of each sample.
@@ -192,15 +193,14 @@ class WaveNet(Network):
                 h, _ = next(layers)
             frames = self._means(h, lengths)
         else:  # the skip sum of means is the mean of the skip sums, and has fewer products
-            z = torch.cat([self._means(z, lengths) for _, z in layers], dim=2)
-            frames = self.gated.skip_sum(z)
-        return [(frames.transpose(1, 2).float(), *self.output_lengths(lengths))]
+            frames = self.gated.skip_sum([self._means(z, lengths) for _, z in layers])
+        return [(frames.float(), *self.output_lengths(lengths))]
 
     def _read(self, codes, shift):
-        """Input of the first layer (B, T, R) from samples that lie ``shift`` earlier or more."""
+        """Input of the first layer (B, R, T) from samples that lie ``shift`` earlier or more."""
         n_taps = len(self.first)
         taps = [
-            delayed(F.embedding(codes, self.first[i]), n_taps - 1 - i + shift)
+            delayed(F.embedding(codes, self.first[i]).transpose(1, 2), n_taps - 1 - i + shift)
             for i in range(n_taps)
         ]
         return sum(taps[1:], taps[0])
@@ -218,10 +218,10 @@ class WaveNet(Network):
         return [(vectors[:, None], self.label_gates)]
 
     def _means(self, x, lengths):
-        """Means of (B, T, C) over frames of samples, the last one of those that there are."""
+        """Means of (B, C, T) over frames of samples, the last one of those that there are."""
         hop = self.hop_length
-        n_frames = -(-x.shape[1] // hop)
+        n_frames = -(-x.shape[2] // hop)
         valid = within(lengths, n_frames * hop, x.device).unflatten(1, (n_frames, hop))
-        x = F.pad(x, (0, 0, 0, n_frames * hop - x.shape[1])).unflatten(1, (n_frames, hop))
-        count = valid.sum(2).clamp(min=1)[..., None]
-        return x.masked_fill(~valid[..., None], 0.0).sum(2) / count
+        x = F.pad(x, (0, n_frames * hop - x.shape[2])).unflatten(2, (n_frames, hop))
+        count = valid.sum(2).clamp(min=1)[:, None]
+        return x.masked_fill(~valid[:, None], 0.0).sum(3) / count
