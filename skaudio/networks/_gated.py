@@ -6,7 +6,7 @@ from torch import nn
 
 from .convolutions import dilated_conv, join_channels
 
-__all__ = ["GatedStack", "delayed"]
+__all__ = ["GatedStack", "placed"]
 
 
 class GatedStack(nn.Module):
@@ -19,7 +19,7 @@ class GatedStack(nn.Module):
     Parameters
     ----------
     dilations : sequence of int
-        d of each of the L layers.
+        Step d between the taps of each of the L layers.
     kernel : int
         Width k of the convolutions.
     residual_channels, gate_channels, skip_channels : int
@@ -70,8 +70,8 @@ class GatedStack(nn.Module):
         ----------
         h : Tensor of shape (B, R, T)
             Input of the first layer.
-        conditions : sequence of (Tensor (B, F, C), Tensor (L, 2 D, C))
-            What is added to the gates: vectors, each for T / F steps, and their weights.
+        conditions : sequence of Condition
+            What is added to the gates.
 
         Yields
         ------
@@ -83,7 +83,7 @@ class GatedStack(nn.Module):
         gates = zip(self.dilations, self.gates, self.gate_bias, strict=True)
         residuals = zip(self.residual, self.residual_bias, strict=True)
         for layer, (dilation, weight, bias) in enumerate(gates):
-            rows = [F.linear(vectors, weights[layer]) for vectors, weights in conditions]
+            rows = [condition.rows(layer, h.shape[2]) for condition in conditions]
             z = _gated(h, weight, bias, dilation, rows)
             yield h, z
             weight, bias = next(residuals, (None, None))
@@ -110,37 +110,58 @@ class GatedStack(nn.Module):
             weight, bias = weight * self.skip_scale, bias * self.skip_scale
         return dilated_conv(join_channels(zs), weight, bias)
 
+    def arrays(self):
+        """Weights as a `CausalStack` has them.
+
+        Returns
+        -------
+        arrays : dict
+            Its fields of the layers, in the dtype of the weights.
+        """
+        lack = len(self.dilations) - len(self.residual)
+        weights = {
+            "gates": self.gates.permute(0, 3, 2, 1),
+            "gate_bias": self.gate_bias,
+            "skip": self.skip.permute(1, 2, 0),
+            "skip_bias": self.skip_bias,
+            "residual": F.pad(self.residual.transpose(1, 2), (0, 0, 0, 0, 0, lack)),
+            "residual_bias": F.pad(self.residual_bias, (0, 0, 0, lack)),
+        }
+        arrays = {name: w.detach().cpu().contiguous().numpy() for name, w in weights.items()}
+        scales = {"residual_scale": self.residual_scale, "skip_scale": self.skip_scale}
+        return {**arrays, **scales}
+
 
 def _gated(h, weight, bias, dilation, rows):
     """tanh(a) sigmoid(b) of the halves of a causal convolution of h, to which rows are added."""
     # tanh(a) = 2 sigmoid(2 a) - 1, and torch computes a sigmoid ten times as fast as a tanh
     twice = torch.ones_like(bias)
     twice[: len(bias) // 2] = 2
-    h = delayed(h, 0, before=(weight.shape[2] - 1) * dilation)
+    h = placed(h, (weight.shape[2] - 1) * dilation)
     y = dilated_conv(h, weight * twice[:, None, None], bias * twice, dilation).transpose(1, 2)
-    for row in rows:  # (B, F, 2 D)
-        y = (y.unflatten(1, (row.shape[1], -1)) + (row * twice)[:, :, None]).flatten(1, 2)
+    for row in rows:  # (B, T, 2 D) or (B, 1, 2 D)
+        y = y + row * twice
     a, b = torch.sigmoid(y).chunk(2, dim=2)
     return ((2 * a - 1) * b).transpose(1, 2)
 
 
-def delayed(h, n_steps, before=0):
-    """What stood some steps before; zero before the first step.
+def placed(x, before, n_steps=None):
+    """Maps with zeros before their first step, as causal layers need it.
 
     Parameters
     ----------
-    h : Tensor of shape (B, C, T)
+    x : Tensor of shape (B, C, T)
         Maps.
-    n_steps : int
-        How far to look back.
-    before : int, default=0
-        Steps before the first one that are returned too.
+    before : int
+        Number of zeros.
+    n_steps : int, default=None
+        Steps to return: what is too much is cut, and what lacks is zero. None: before + T.
 
     Returns
     -------
-    h : Tensor of shape (B, C, before + T)
-        h[..., t - n_steps] at step t.
+    x : Tensor of shape (B, C, n_steps)
+        Channels last in memory.
     """
-    n_kept = max(0, h.shape[2] - n_steps)
-    h = h.transpose(1, 2)  # as they lie in memory
-    return F.pad(h[:, :n_kept], (0, 0, before + h.shape[1] - n_kept, 0)).transpose(1, 2)
+    n_steps = before + x.shape[2] if n_steps is None else n_steps
+    x, before = x.transpose(1, 2), min(before, n_steps)
+    return F.pad(x, (0, 0, before, n_steps - before - x.shape[1])).transpose(1, 2)
