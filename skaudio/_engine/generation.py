@@ -17,7 +17,7 @@ from .generation_torch import run as torch_run
 
 __all__ = ["Sampler", "State", "Weights"]
 
-_FEW = 60_000  # layers times samples, which torch passes about as soon as compiled code is loaded
+_FEW = 60_000  # layers times samples: torch takes a second for them, which loading code takes, too
 _FOR_EVER = 1 << 62  # samples that a row of biases belongs to, if there is but one
 
 
