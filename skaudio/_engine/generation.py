@@ -129,7 +129,8 @@ def _packed(stack, dtype):
         "out": _rows(of["out"]),
         "out_bias": of["out_bias"],
     }
-    arrays = {name: np.ascontiguousarray(array, dtype) for name, array in arrays.items()}
+    # copies: what is read-only counts as another kind of array, for which code is compiled anew
+    arrays = {name: np.array(array, dtype, order="C") for name, array in arrays.items()}
     slots = np.cumsum([0, *((n_taps - 1) * d + 1 for d in stack.dilations)])
     return Weights(**arrays, slots=slots, n_taps=n_taps, scale=dtype(stack.residual_scale))
 
