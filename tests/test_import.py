@@ -15,6 +15,7 @@ SOURCES = modules(Path(skaudio.__file__).parent)
 EDGES = graph(SOURCES)
 STAGES = {
     "_functionals": 0,  # serves stages 4 and 5, and needs `_tensors`
+    "_mulaw": 0,
     "audio": 1,
     "_audio": 1,
     "batching": 2,
