@@ -2,6 +2,7 @@
 
 from ._cnn import CNNTransformer
 from ._mfcc import MFCCTransformer
+from ._mulaw import MuLawTransformer
 from ._pase import PASETransformer
 from ._prosody import ProsodyTransformer
 from ._random_cnn import RandomCNNTransformer
@@ -12,6 +13,7 @@ from ._wav2vec import Wav2VecTransformer
 __all__ = [
     "CNNTransformer",
     "MFCCTransformer",
+    "MuLawTransformer",
     "PASETransformer",
     "ProsodyTransformer",
     "RandomCNNTransformer",

@@ -121,27 +121,37 @@ class Conditioning(nn.Module):
         -------
         conditions : list of Condition
             They add up.
-
-        Raises
-        ------
-        ValueError
-            If there are frames for fewer samples.
         """
         found = []
         if self.n_labels:
             vectors = self._of_labels(label, len(amplitudes))
             found.append(Condition(vectors[:, None], self.label_gates))
         if self.n_conditions and frames is not None:
-            n_known, n_samples = frames.shape[2] * self.hop, amplitudes.shape[1]
-            if n_known < n_samples:
-                raise ValueError(
-                    f"{frames.shape[2]} frames of {self.hop} samples each condition {n_known} "
-                    f"samples, but there are {n_samples}"
-                )
             found.append(Condition(*self._of_frames(frames), first))
         for context in self.contexts:
             found.append(Condition(context(amplitudes), context.gates, context.hop, first))
         return found
+
+    def check(self, frames, n_samples):
+        """Raise unless there are frames for all samples.
+
+        Parameters
+        ----------
+        frames : Tensor of shape (B, n_conditions, F), or None
+            Frames of each clip.
+        n_samples : int
+            Their samples.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer.
+        """
+        if frames is not None and frames.shape[2] * self.hop < n_samples:
+            raise ValueError(
+                f"{frames.shape[2]} frames of {self.hop} samples each condition "
+                f"{frames.shape[2] * self.hop} samples, but there are {n_samples}"
+            )
 
     def _of_labels(self, label, n_clips):
         if label is None:
