@@ -27,7 +27,7 @@ class CausalStack:
     run from the oldest to the present one, products from input to output channels. The arrays may
     be of float32 or float64.
 
-    Parameters
+    Attributes
     ----------
     first : ndarray of shape (k1, n_inputs, R)
         First convolution. Where classes are drawn a look-up: ``n_inputs`` is their number, and u_t
@@ -87,8 +87,3 @@ class CausalStack:
     n_starts: int = 1
     n_classes: int = 65536
     min_log_scale: float = -16.0
-
-    @property
-    def receptive_field(self):
-        """Number of inputs that a prediction depends on: 1 + (k1 - 1) + (k - 1) sum d_l."""
-        return len(self.first) + (self.gates.shape[1] - 1) * int(sum(self.dilations))
