@@ -21,7 +21,7 @@ from ..utils.validation import check_choice, check_number, check_whole
 from ._bayes import BayesMixin
 from ._density import DensityMixin
 from ._generation import GenerationMixin
-from ._mfcc import MFCCTransformer
+from ._random_cnn import RandomCNNTransformer
 
 __all__ = ["WaveNetTransformer"]
 
@@ -272,7 +272,7 @@ class WaveNetTransformer(BayesMixin, DensityMixin, GenerationMixin, BaseAudioTra
             "max_epochs": 1,
             "learning_rate": 0.02,
         }
-        frames = MFCCTransformer(n_fft=256, hop_length=80, n_mels=8, n_mfcc=4)
+        frames = RandomCNNTransformer("frame_level", n_filters=2, layers=(0,), random_state=0)
         return [
             small,
             {**small, "conditions": "label", "kernel": 3, "layer": 1, "pooling": "mean"},
