@@ -37,8 +37,9 @@ def encode(wave, n_classes=256, variant="A"):
     companded = x.sign() * torch.log1p(mu * x.abs()) / math.log1p(mu)
     if variant == "A":
         return ((companded + 1) / 2 * mu + 0.5).floor().long()
-    # F times half the classes first: then zero falls on a boundary exactly, and 1 beyond the last
-    return ((companded * (n_classes / 2)).floor().long() + n_classes // 2).clamp(0, mu)
+    # whole classes are added last, so that F keeps its digits around zero; 1 falls beyond the last
+    half = n_classes / 2
+    return ((companded * half + half % 1).floor().long() + n_classes // 2).clamp(0, mu)
 
 
 def decode(classes, n_classes=256, variant="A"):

@@ -135,6 +135,7 @@ def _is_worker(value):
 def _read_skops(path, skops_io, trusted):
     from .compare import TunedELM, TunedSVM
     from .compare._svm import CalibratedSVC, RBFKernel
+    from .extractors import MuLawTransformer
     from .scaling import BlockScaler
 
     kinds = [
@@ -145,6 +146,7 @@ def _read_skops(path, skops_io, trusted):
         CalibratedSVC,
         RBFKernel,
         BlockScaler,
+        MuLawTransformer,
     ]
     return read_skops(path, skops_io, kinds, trusted)
 

@@ -2,6 +2,7 @@
 
 from ._cnn import CNNTransformer
 from ._mfcc import MFCCTransformer
+from ._mulaw import MuLawTransformer
 from ._pase import PASETransformer
 from ._prosody import ProsodyTransformer
 from ._random_cnn import RandomCNNTransformer
@@ -13,6 +14,7 @@ from ._wavenet import WaveNetTransformer
 __all__ = [
     "CNNTransformer",
     "MFCCTransformer",
+    "MuLawTransformer",
     "PASETransformer",
     "ProsodyTransformer",
     "RandomCNNTransformer",

@@ -121,23 +121,12 @@ class Conditioning(nn.Module):
         -------
         conditions : list of Condition
             They add up.
-
-        Raises
-        ------
-        ValueError
-            If there are frames for fewer samples.
         """
         found = []
         if self.n_labels:
             vectors = self._of_labels(label, len(amplitudes))
             found.append(Condition(vectors[:, None], self.label_gates))
         if self.n_conditions and frames is not None:
-            n_known, n_samples = frames.shape[2] * self.hop, amplitudes.shape[1]
-            if n_known < n_samples:
-                raise ValueError(
-                    f"{frames.shape[2]} frames of {self.hop} samples each condition {n_known} "
-                    f"samples, but there are {n_samples}"
-                )
             found.append(Condition(*self._of_frames(frames), first))
         for context in self.contexts:
             found.append(Condition(context(amplitudes), context.gates, context.hop, first))

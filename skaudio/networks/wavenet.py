@@ -288,6 +288,7 @@ class WaveNet(CodedNetwork):
 
         Its last step precedes sample ``n_steps - 1``.
         """
+        _check_frames(frames, self.condition_hop, codes.shape[1])
         first, shift = {"shift-in": (0, 1), "shift-target": (1, 0)}.get(self.layout, (0, 0))
         conditions = self._amplitudes(codes), label, frames
         if self.layout == "primed":
@@ -402,3 +403,11 @@ def _check_options(n_layers, layer, layout, upsampling, contexts, hop_length):
     wrong = [hop for _, hop, _ in contexts if hop_length % hop]
     if wrong:
         raise ValueError(f"hop_length={hop_length} must be a multiple of the context's {wrong[0]}")
+
+
+def _check_frames(frames, hop, n_samples):
+    if frames is not None and frames.shape[2] * hop < n_samples:
+        raise ValueError(
+            f"{frames.shape[2]} frames of {hop} samples each condition {frames.shape[2] * hop} "
+            f"samples, but there are {n_samples}"
+        )
