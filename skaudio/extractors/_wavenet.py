@@ -285,12 +285,12 @@ class WaveNetTransformer(BayesMixin, DensityMixin, GenerationMixin, BaseAudioTra
         return self._built(None).receptive_field
 
     @property
-    def learns_from_clips(self):
+    def learns_from_clips(self):  # numpydoc ignore=RT01
         """Whether the features depend on the clips seen in `fit`: also by the conditions."""
         return super().learns_from_clips or self._extractor() is not None
 
     @property
-    def sums_to_one(self):
+    def sums_to_one(self):  # numpydoc ignore=RT01
         """Whether the probabilities of all clips of a length sum to 1."""
         return self._extractor() is None
 
