@@ -10,7 +10,8 @@ import pytest
 import soundfile
 from sklearn.base import clone
 
-from skaudio.training import ClassificationMixin
+from skaudio import WaveNetTransformer
+from skaudio.training._classes import ClassesMixin
 from skaudio.utils._checking import fit as fit_any
 from skaudio.utils.discovery import all_extractors
 from tests.utils.training_examples import QUICK, ClassifyingTransformer
@@ -29,9 +30,10 @@ def first_of(kind):
 
 
 ALL = [first_of(kind) for _, kind in all_extractors()]
-SUPERVISED = [e for e in ALL if isinstance(e, ClassificationMixin)]
-OTHERS = [e for e in ALL if not isinstance(e, ClassificationMixin)]
+SUPERVISED = [e for e in ALL if isinstance(e, ClassesMixin) and e._learns_classes()]
+OTHERS = [e for e in ALL if e not in SUPERVISED]
 assert SUPERVISED and OTHERS
+SUPERVISED.append(first_of(WaveNetTransformer).set_params(conditions="label"))
 SUPERVISED.append(ClassifyingTransformer(**{**QUICK, "max_epochs": 1, "random_state": 0}))
 supervised = pytest.mark.parametrize("extractor", SUPERVISED, ids=lambda e: type(e).__name__)
 Y = np.array(list("abbababa"))
