@@ -42,6 +42,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "SincNetTransformer",
             "VQTransformer",
             "Wav2VecTransformer",
+            "WaveNetTransformer",
         ],
         "saving": ["load"],
         "scaling": ["BlockScaler", "feature_blocks"],

@@ -20,13 +20,13 @@ from .audio import ClipError, Clips, clip_items, matrix_rows
 from .utils._sklearn import check_feature_names_in
 from .utils.validation import check_choice, check_number
 
-__all__ = ["RUNNING_PARAMETERS", "BaseAudioEstimator", "BaseAudioTransformer"]
+__all__ = ["DO_NOT_COUNT", "RUNNING_PARAMETERS", "BaseAudioEstimator", "BaseAudioTransformer"]
 
 # they change no feature, so nothing that is worked out once depends on them
 RUNNING_PARAMETERS = ("batch_size", "device", "memory", "n_jobs", "verbose", "on_error")
 
 # nor do these of themselves: they act through the weights
-_DO_NOT_COUNT = {*RUNNING_PARAMETERS, "random_state", "checkpoint", "callbacks"}
+DO_NOT_COUNT = {*RUNNING_PARAMETERS, "random_state", "checkpoint", "callbacks"}
 
 
 class BaseAudioEstimator(Saveable, BaseEstimator):
@@ -381,16 +381,19 @@ class BaseAudioTransformer(TransformerMixin, BaseAudioEstimator):
         return np.array(names, dtype=object)
 
     def _extract(self, X, how):
-        check_is_fitted(self)
-        self._validate_running_parameters()
-        clips = self._as_clips(X, reset=False)
-        forward = self._ready(how)
+        clips, forward = self._checked_clips(X), self._ready(how)
         cached = None if how is None or self.memory is None else self._cached_rows(forward.width)
         return extract(forward, clips, self._run(), cached)
 
+    def _checked_clips(self, X):
+        """Clips that a fitted estimator is asked about."""
+        check_is_fitted(self)
+        self._validate_running_parameters()
+        return self._as_clips(X, reset=False)
+
     def _cached_rows(self, width):
         """Place of the features of this extractor in its cache; None if there is no cache."""
-        return cache.rows_of(self, width, _DO_NOT_COUNT)
+        return cache.rows_of(self, width, DO_NOT_COUNT)
 
     def _width(self, network):
         """Columns of `transform`."""
@@ -398,11 +401,15 @@ class BaseAudioTransformer(TransformerMixin, BaseAudioEstimator):
         return parts * sum(len(m.channels) for m in network.maps)
 
     def _ready(self, how):
-        """Forward pass, remembered from the last call or made anew."""
-        forward = remembered(self, self._forward_pass, _DO_NOT_COUNT)
+        """Forward pass to features, remembered from the last call or made anew."""
+        forward = self._pass("features", self._forward_pass)
         if how is self.pooling:
             return forward
         return replace(forward, pooling=None if how is None else pooling.resolve(how))
+
+    def _pass(self, what, build):
+        """Pass that gives something, remembered from the last call or built."""
+        return remembered(self, build, DO_NOT_COUNT, what)
 
     def _forward_pass(self):
         return self._forward_pass_of(self._fitted_network(), self._poolings())

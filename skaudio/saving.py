@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from types import FunctionType
 
+from sklearn.frozen import FrozenEstimator
+
 from . import augment
 from ._engine.bounded import read_regular
 from ._engine.encoding import decode, full_name
@@ -152,22 +154,38 @@ def _read_folder(path, safetensors, trusted):
     found = document.get("format") if isinstance(document, dict) else None
     if found != FORMAT:
         raise ValueError(f"its format is {found!r}, this version of skaudio reads {FORMAT}")
-    for key, kind in {"class": str, "parameters": dict, "state": dict}.items():
-        if not isinstance(document.get(key), kind):
-            raise ValueError(f"{TEXT} lacks {key!r}")
-    kind = _class_named(document["class"], trusted)
+    _check_parts(document)
+    _class_named(document["class"], trusted)  # before anything large is read
     data = read_regular(path / ARRAYS, _MOST_ARRAYS)
     if hashlib.sha256(data).hexdigest() != document.get("sha256"):
         raise ValueError(f"{ARRAYS} is not the one that was saved with {TEXT}")
     arrays = safetensors.load(data)
     n_numbers = sum(array.size for array in arrays.values())
-    function_named = partial(_function_named, trusted=trusted)
+    estimator = _estimator(document, "", arrays, n_numbers, trusted)
+    if arrays:
+        raise ValueError(f"{document['class']} has no {', '.join(sorted(arrays))}")
+    estimator._check_fitted_state()
+    return estimator
+
+
+def _check_parts(document):
+    for key, kind in {"class": str, "parameters": dict, "state": dict}.items():
+        if not isinstance(document.get(key), kind):
+            raise ValueError(f"{TEXT} lacks {key!r}")
+
+
+def _estimator(document, prefix, arrays, n_numbers, trusted):
+    """The estimator of a document; the arrays it has are taken out of ``arrays``."""
+    kind = _class_named(document["class"], trusted)
     parameters, state = (
-        {k: decode(value, k, arrays, function_named) for k, value in document[part].items()}
+        {
+            name: _value(value, prefix + name, arrays, n_numbers, trusted)
+            for name, value in document[part].items()
+        }
         for part in ("parameters", "state")
     )
     known = {*kind().get_params(deep=False)}
-    unknown = ({*parameters} - (known - MACHINE_PARAMETERS)) | {*arrays}
+    unknown = {*parameters} - (known - MACHINE_PARAMETERS)
     # what fit leaves hides neither a method nor a parameter
     unknown |= {name for name in state if name in known or hides_a_method(kind, name)}
     if unknown:
@@ -175,8 +193,22 @@ def _read_folder(path, safetensors, trusted):
     check_sizes(parameters, n_numbers)
     estimator = kind(**parameters)
     vars(estimator).update(state)
-    estimator._check_fitted_state()
     return estimator
+
+
+def _value(value, name, arrays, n_numbers, trusted):
+    """A parameter, or what was learnt; estimators inside others are built like these."""
+    kind = next(iter(value)) if isinstance(value, dict) and len(value) == 1 else None
+    if kind not in ("estimator", "frozen"):
+        return decode(value, name, arrays, partial(_function_named, trusted=trusted))
+    document = value[kind]
+    if not isinstance(document, dict):
+        raise ValueError(f"the value of {name} is written in an unknown way")
+    _check_parts(document)
+    inner = _estimator(document, f"{name}/", arrays, n_numbers, trusted)
+    if document["state"]:
+        inner._check_fitted_state()
+    return inner if kind == "estimator" else FrozenEstimator(inner)
 
 
 def _class_named(name, trusted):

@@ -156,7 +156,9 @@ def state_digest(estimator, leave_out):
             if not name.endswith("_") or name in DECIDES_NOTHING:
                 continue
             try:
-                parts.append((owner, name, content(value, nested=None)))
+                inner = hasattr(value, "get_params") and not isinstance(value, type)
+                text = state_digest(value, leave_out) if inner else content(value, nested=None)
+                parts.append((owner, name, text))
             except Unidentifiable as error:
                 raise Unidentifiable(f"attribute {name} {error}") from None
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]

@@ -87,7 +87,7 @@ def extract(forward, clips, run, cached=None):
 
     Returns
     -------
-    features : ndarray of shape (n_clips, n_features), float32
+    features : ndarray of shape (n_clips, n_features), float32 or what the forward pass gives
         If the forward pass does not pool, a list of arrays of shape (n_frames_i, n_channels).
         A skipped clip has a row of NaN, or no frames.
     """
@@ -96,7 +96,7 @@ def extract(forward, clips, run, cached=None):
         if features is not None:
             return features
     if forward.pooling:
-        features = np.empty((len(clips), forward.width), dtype=np.float32)
+        features = np.empty((len(clips), forward.width), dtype=forward.dtype)
     else:
         features = [np.empty((0, forward.width), dtype=np.float32)] * len(clips)
     failures, short, skipped = [], {}, np.ones(len(clips), dtype=bool)

@@ -3,7 +3,9 @@
 import os
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -36,7 +38,14 @@ class ForwardPass:
     at : list of torch.device
         Where the modules are: a list of one device, shared by all forward passes that share the
         modules.
+
+    Attributes
+    ----------
+    dtype : type
+        Of the output.
     """
+
+    dtype: ClassVar[type] = np.float32
 
     frontend: nn.Module
     network: nn.Module

@@ -23,10 +23,11 @@ class _Entry(NamedTuple):
     n_bytes: int
 
 
-_entries, _lock = OrderedDict(), threading.RLock()  # keys are the `id` of extractors
+# keys are the `id` of extractors, and what their forward passes give
+_entries, _lock = OrderedDict(), threading.RLock()
 
 
-def remembered(extractor, build, leave_out):
+def remembered(extractor, build, leave_out, what="features"):
     """Forward pass of an extractor: that of the last call if nothing has changed since.
 
     Parameters and fitted attributes are compared by value. Arrays are made read-only, so that
@@ -41,13 +42,15 @@ def remembered(extractor, build, leave_out):
         Builds its forward pass.
     leave_out : set of str
         Names of attributes that do not matter.
+    what : str
+        What it gives: an extractor may have several.
 
     Returns
     -------
     forward : ForwardPass
         Shared by all threads: run it, change nothing.
     """
-    key, left_out = id(extractor), leave_out | DECIDES_NOTHING
+    key, left_out = (id(extractor), what), leave_out | DECIDES_NOTHING
     state = {name: value for name, value in vars(extractor).items() if name not in left_out}
     with _lock:
         entry = _entries.get(key)

@@ -2,6 +2,9 @@
 
 Here such a folder is written, for which nothing but the estimator is needed. Reading it needs the
 classes that may come out of it: see `skaudio.saving`.
+
+An estimator inside another, as a parameter or as what it has learnt, is an object of JSON with one
+key, "estimator", or "frozen" if it is in a `FrozenEstimator`: its class, parameters and state.
 """
 
 import errno
@@ -17,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
 
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .._version import __version__
@@ -68,7 +72,7 @@ class Saveable:
             If there is anything else under this name.
         TypeError
             If a parameter or an attribute is neither a number, text, array or function that can
-            be imported, nor a list, tuple or dict of such.
+            be imported, nor a list, tuple or dict of such, nor an estimator of skaudio.
         ValueError
             If an array holds NaN or infinity, or does not fit parameters changed since `fit`.
         ImportError
@@ -120,9 +124,8 @@ def save(estimator, folder):
     arrays = {}
     document = {
         "format": FORMAT,
-        "class": written_name(kind),
         "versions": _versions(),
-        **_encoded_parts(estimator, arrays),
+        **_encoded(estimator, arrays),
     }
     try:
         estimator._check_fitted_state()
@@ -142,15 +145,23 @@ def save(estimator, folder):
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _encoded_parts(estimator, arrays):
-    """Parameters and fitted attributes for JSON; numeric arrays go to ``arrays``, by name."""
-    parts = {"parameters": {}, "state": {}}
+def _encoded(estimator, arrays, prefix=""):
+    """Class, parameters and fitted attributes for JSON; arrays go to ``arrays``, by name."""
+    parts = {"class": written_name(type(estimator)), "parameters": {}, "state": {}}
     parameters = estimator.get_params(deep=False)
     for name, value in vars(estimator).items():
         if name not in MACHINE_PARAMETERS:
             part = parts["parameters" if name in parameters else "state"]
-            part[name] = encode(value, name, arrays)
+            part[name] = _encoded_value(value, prefix + name, arrays)
     return parts
+
+
+def _encoded_value(value, name, arrays):
+    if isinstance(value, Saveable):
+        return {"estimator": _encoded(value, arrays, f"{name}/")}
+    if isinstance(value, FrozenEstimator) and isinstance(value.estimator, Saveable):
+        return {"frozen": _encoded(value.estimator, arrays, f"{name}/")}
+    return encode(value, name, arrays)
 
 
 def library(name):

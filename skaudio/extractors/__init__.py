@@ -8,6 +8,7 @@ from ._random_cnn import RandomCNNTransformer
 from ._sincnet import SincNetTransformer
 from ._vq import VQTransformer
 from ._wav2vec import Wav2VecTransformer
+from ._wavenet import WaveNetTransformer
 
 __all__ = [
     "CNNTransformer",
@@ -18,4 +19,5 @@ __all__ = [
     "SincNetTransformer",
     "VQTransformer",
     "Wav2VecTransformer",
+    "WaveNetTransformer",
 ]

@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 import scipy.sparse
 import torch
-from sklearn.utils.validation import check_is_fitted
 
 from .._engine import weights
 from .._engine.extract import extract
@@ -301,9 +300,7 @@ class VQTransformer(PredictiveMixin, BaseAudioTransformer):
         codes : list of ndarray of shape (n_frames_i, n_groups), int64
             From 0 to ``n_codes - 1`` in each group; without any frame for skipped clips.
         """
-        check_is_fitted(self)
-        self._validate_running_parameters()
-        clips = self._as_clips(X, reset=False)
+        clips = self._checked_clips(X)
         return self._encoded(self.weights_, clips)
 
     def _encoded(self, state, clips):

@@ -45,7 +45,8 @@ class TrainingMixin:
         network. ``y`` is what ``_targets`` made of the labels.
     ``_targets(y, go_on)``
         Optional: labels of the usable clips -> an array of numbers with an entry for each clip,
-        or None if the task needs none. A warm start or `partial_fit` goes on.
+        or None if the task needs none. It is called before the network is built. A warm start or
+        `partial_fit` goes on.
     ``_pretrained_weights()``
         Optional: weights of the network and of the task beside it that training begins with, two
         dicts of arrays by name. None: it begins with initial ones.
@@ -137,11 +138,14 @@ class TrainingMixin:
                 self._forget()
             # only the first of several `partial_fit` says how wide a matrix is
             clips = self._as_clips(X, reset=not (plan.go_on and plan.epochs))
-            y = self._labels(y, len(clips), needed=self._epochs_of(plan) != 0)
+            needed = self._needs_labels(self._epochs_of(plan))
+            y = self._labels(y, len(clips), needed)
             groups = None if groups is None else one_per_clip("groups", groups, len(clips))
             usable = self._usable(clips)
             rows = [*usable.rows]
             y, groups = (None if column is None else column[rows] for column in (y, groups))
+            if needed:
+                y = self._targets(y, plan.go_on)
             self._learn(usable, self._run())
             generator = weights.new_generator(self.random_state)
             network = self._built(generator)
@@ -178,6 +182,10 @@ class TrainingMixin:
         """Drop what an earlier training learnt beside the network: this one may learn nothing."""
         vars(self).pop("task_weights_", None)
 
+    def _needs_labels(self, epochs):
+        """Whether a `fit` of so many epochs asks ``_labels`` and ``_targets`` for what it needs."""
+        return epochs != 0
+
     def _labels(self, y, n_clips, needed):
         """Labels as an array with one for each clip; None if the task needs none."""
         return None
@@ -202,7 +210,6 @@ class TrainingMixin:
             weights.load(network, begins_with[0])
         history = self.history_ if plan.go_on else []
         if epochs != 0:
-            data = data._replace(y=self._targets(data.y, plan.go_on))
             with weights.initialised_from(generator):
                 task = self._task(network, data.y)
             if begins_with is not None:

@@ -5,9 +5,6 @@ import warnings
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import nn
 
 from .. import augment
@@ -15,8 +12,8 @@ from .._engine import weights
 from .._engine.extract import extract
 from ..networks.layers import BatchNorm
 from ..pooling import part_names, pool, resolve
-from ._columns import one_per_clip
-from ._estimator import TrainingMixin, weights_beside
+from ._classes import ClassesMixin
+from ._estimator import weights_beside
 from ._task import Outcome, Task
 
 __all__ = ["Classification", "ClassificationMixin"]
@@ -161,18 +158,7 @@ def _whole(wave):
     return torch.full((len(wave),), wave.shape[1])
 
 
-def _has_classes(estimator):
-    """Whether an estimator knows its classes, or will once it is fitted."""
-    fitted = "weights_" in vars(estimator)
-    if "classes_" in vars(estimator) if fitted else estimator._learns_classes():
-        return True
-    raise AttributeError(
-        f"this {type(estimator).__name__} is not trained and knows no classes; fit it with labels "
-        "and max_epochs other than 0"
-    )
-
-
-class ClassificationMixin(TrainingMixin):
+class ClassificationMixin(ClassesMixin):
     """Training on the classes of clips, and what the trained classes are good for.
 
     A subclass's ``_task(network, y)`` gives a `Classification`, for the number of ``classes_``;
@@ -182,63 +168,6 @@ class ClassificationMixin(TrainingMixin):
     """
 
     _after_training = ()  # the head is trained on the features as they are pooled
-
-    @available_if(_has_classes)
-    def predict(self, X):
-        """Likeliest class of each clip.
-
-        Parameters
-        ----------
-        X : list of clips, or array of shape (n_clips, n_samples)
-            As in `fit`.
-
-        Returns
-        -------
-        classes : ndarray of shape (n_clips,)
-            Of those in ``classes_``.
-
-        Raises
-        ------
-        ClipError
-            (a ValueError) If a clip cannot be used and ``on_error="raise"``.
-        ValueError
-            If clips were skipped: they have no class.
-        NotFittedError
-            If `fit` was not called.
-        """
-        probabilities = self.predict_proba(X)
-        (skipped,) = np.nonzero(np.isnan(probabilities[:, 0]))
-        if len(skipped):
-            raise ValueError(
-                f"{len(skipped)} of {len(probabilities)} clips cannot be used and have no class, "
-                f"clip {skipped[0]} first; leave them out, or use predict_proba"
-            )
-        return self.classes_[probabilities.argmax(axis=1)]
-
-    @available_if(_has_classes)
-    def predict_proba(self, X):
-        """Probability of each class for each clip.
-
-        Parameters
-        ----------
-        X : list of clips, or array of shape (n_clips, n_samples)
-            As in `fit`.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_clips, n_classes), float64
-            Columns as in ``classes_``; rows sum to 1, and are NaN for skipped clips.
-
-        Raises
-        ------
-        ClipError
-            (a ValueError) If a clip cannot be used and ``on_error="raise"``.
-        NotFittedError
-            If `fit` was not called.
-        """
-        check_is_fitted(self)
-        log_posteriors = torch.from_numpy(self._log_posteriors(X)).double()
-        return log_posteriors.softmax(dim=1).numpy()
 
     def _finish_training(self, clips):
         # Crops are shorter than clips: their maxima are lower, and where a layer has a single
@@ -251,10 +180,6 @@ class ClassificationMixin(TrainingMixin):
             task.head[0].set_moments(torch.from_numpy(vectors[~np.isnan(vectors[:, 0])]))
             self.task_weights_ = weights_beside(task)
 
-    def _learns_classes(self):
-        """Whether `fit` leaves ``classes_``: by training, or with a head that is read."""
-        return self._epochs() != 0
-
     def _log_posteriors(self, X):
         """Logarithms of probabilities (n_clips, n_classes), up to a constant for each clip."""
         vectors = torch.from_numpy(self._extract(X, self.pooling))
@@ -266,41 +191,3 @@ class ClassificationMixin(TrainingMixin):
         with weights.initialised_from(None):
             task = self._task(self._network(None), None)
         return weights.load(task, self.task_weights_).eval()
-
-    def _labels(self, y, n_clips, needed):
-        if not needed:
-            return None
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} requires y to be passed, but the target y is None."
-            )
-        if isinstance(y, list | tuple):
-            y = one_per_clip("y", y, n_clips)  # as an array, numbers among text would be text
-        y = one_per_clip("y", column_or_1d(y, warn=True), n_clips)
-        check_classification_targets(y)
-        return y
-
-    def _targets(self, y, go_on):
-        if not go_on or "classes_" not in vars(self):
-            self.classes_ = np.unique(y)
-            if len(self.classes_) < 2:
-                raise ValueError(
-                    f"y has one class, {self.classes_.tolist()[0]!r}, and there is nothing to "
-                    "tell it from; pass clips of two classes or more"
-                )
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ValueError(
-                f"y has {unknown.tolist()[0]!r}, which is none of the {len(self.classes_)} classes "
-                "that were fitted before; fit a clone on all of them"
-            )
-        return np.searchsorted(self.classes_, y)
-
-    def _forget(self):
-        super()._forget()
-        vars(self).pop("classes_", None)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = self._epochs() != 0
-        return tags
