@@ -78,8 +78,8 @@ def log_widths(n_classes=256):
     Returns
     -------
     log_widths : ndarray of shape (n_classes,), float64
-        ln(F^-1((2 q + 1) / (Q - 1) - 1) - F^-1((2 q - 1) / (Q - 1) - 1), ends clipped to -1 and 1;
-        the widths add up to 2.
+        Of F^-1((2 q + 1) / (Q - 1) - 1) - F^-1((2 q - 1) / (Q - 1) - 1), the ends clipped to -1 and
+        1; the widths add up to 2.
     """
     edges = (2 * np.arange(n_classes + 1) - 1) / (n_classes - 1) - 1
     return np.log(np.diff(_expanded(edges.clip(-1, 1), n_classes)))

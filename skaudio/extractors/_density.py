@@ -15,8 +15,11 @@ class DensityMixin:
     """How likely clips are, to stand before `skaudio.base.BaseAudioTransformer`.
 
     A subclass gives the `LikelihoodPass` of its fitted network in ``_likelihood_pass()``, and in
-    ``_log_priors()`` what the labels of its network weigh.
+    ``_log_priors()`` what the labels of its network weigh. The attribute ``sums_to_one`` is False
+    where likelihoods are conditioned by something that is worked out of the clip itself.
     """
+
+    sums_to_one = True
 
     def score_samples(self, X, *, density=False):
         """Log-likelihood of clips, all their samples together.

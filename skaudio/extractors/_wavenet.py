@@ -288,6 +288,11 @@ class WaveNetTransformer(BayesMixin, DensityMixin, GenerationMixin, BaseAudioTra
         """Whether the features depend on the clips seen in `fit`: also by the conditions."""
         return super().learns_from_clips or self._extractor() is not None
 
+    @property
+    def sums_to_one(self):
+        """Whether the probabilities of all clips of a length sum to 1."""
+        return self._extractor() is None
+
     # --- parameters ------------------------------------------------------------------------------
 
     def _validate_parameters(self):

@@ -11,6 +11,7 @@ __all__ = [
     "channels_last",
     "conv_band_max",
     "conv_max_pool",
+    "dilated_conv",
     "join_channels",
     "max_pool",
     "new_conv",
@@ -29,13 +30,13 @@ _ONEDNN = torch.backends.mkldnn.is_available()
 _MANY_FILTERS = 512  # of half the precision are faster with bands as channels, place by place
 
 
-def _conv2d(x, weight, bias, padding):
+def _conv2d(x, weight, bias, padding, dilation=1):
     """Convolution of images whose rounding is the same for one small image and for many."""
-    lone = len(x) == 1 and x.numel() <= _SMALL and x.is_cpu and _ONEDNN
+    lone = len(x) == 1 and x.numel() <= _SMALL and x.is_cpu and _ONEDNN and x.dtype == torch.float32
     if lone and not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu"):
         # left to itself torch would take another kernel than for a batch
-        return torch.mkldnn_convolution(x, weight, bias, padding, (1, 1), (1, 1), 1)
-    return F.conv2d(x, weight, bias, padding=padding)
+        return torch.mkldnn_convolution(x, weight, bias, padding, (1, 1), (1, dilation), 1)
+    return F.conv2d(x, weight, bias, padding=padding, dilation=(1, dilation))
 
 
 class ImageConv(nn.Conv2d):
@@ -95,6 +96,30 @@ def time_conv(x, weight, bias=None, stride=1, padding=0):
         x, weight = _strides_as_channels(x, weight, stride, padding)
         padding = 0
     return _conv2d(channels_last(x), channels_last(weight), bias, (0, padding)).squeeze(2)
+
+
+def dilated_conv(x, weight, bias=None, dilation=1):
+    """1-D convolution without padding, its taps ``dilation`` steps apart.
+
+    Parameters
+    ----------
+    x : Tensor of shape (B, C, T)
+        Maps.
+    weight : Tensor of shape (n_filters, C, kernel)
+        Kernels.
+    bias : Tensor of shape (n_filters,), default=None
+        What is added.
+    dilation : int, default=1
+        Steps from one tap to the next.
+
+    Returns
+    -------
+    x : Tensor of shape (B, n_filters, T')
+        T' = T - (kernel - 1) * dilation; its channels lie last in memory.
+    """
+    if weight.shape[2] == 1:
+        dilation = 2  # which one tap does not see, but with it torch takes oneDNN on one thread too
+    return _conv2d(channels_last(x), weight.unsqueeze(2), bias, (0, 0), dilation).squeeze(2)
 
 
 def _strides_as_channels(x, weight, stride, padding):

@@ -1,7 +1,8 @@
 """Predict each sample of a sound from those before it: WaveNet.
 
 van den Oord et al. 2016, arXiv:1609.03499. A stack of gated causal convolutions reads the samples
-so far, and a head gives the distribution of the next one: probabilities of mu-law classes.
+so far, and a head gives the distribution of the next one: probabilities of mu-law classes, or a
+mixture of logistics.
 """
 
 import math
@@ -12,27 +13,64 @@ from torch import nn
 
 from .. import _mulaw
 from .._tensors import within
-from ._gated import GatedStack, delayed
-from ._network import Network
+from ._causal import CausalStack
+from ._coded import CodedNetwork
+from ._conditioning import Conditioning
+from ._gated import GatedStack, placed
+from .convolutions import dilated_conv
 from .layers import Map, numbered
 
-__all__ = ["SIZES", "WaveNet"]
+__all__ = ["LAYOUTS", "SIZES", "WaveNet"]
+
+LAYOUTS = ("shift-in", "shift-target", "primed")
 
 
 def _doubling(n_blocks, n_layers):
     return tuple(2**i for i in range(n_layers)) * n_blocks
 
 
+# "r9y9" and "r9y9-mol" have no scales of weight norm, and "nv" no biases of the conditions beside
+# those of the gates: both are part of the weights here
+_R9Y9 = {
+    "kernel": 3,
+    "residual_channels": 128,
+    "gate_channels": 128,
+    "skip_channels": 128,
+    "first_kernel": 1,
+    "first_bias": True,
+    "last_residual": True,
+    "residual_scale": 0.5**0.5,
+}
 SIZES = {
-    "tiny": {"dilations": _doubling(2, 8), "skip_channels": 64},
+    "tiny": {"dilations": _doubling(1, 10), "skip_channels": 64},
+    "ibab": {"dilations": _doubling(5, 10), "skip_channels": 512, "last_residual": True},
+    "r9y9": {"dilations": _doubling(3, 10), "skip_scale": 30**-0.5, **_R9Y9},
+    "r9y9-mol": {
+        "dilations": _doubling(4, 6),
+        "skip_scale": 24**-0.5,
+        "output": "logistic",
+        **_R9Y9,
+    },
+    "nv": {
+        "dilations": _doubling(2, 8),
+        "residual_channels": 64,
+        "gate_channels": 64,
+        "first_kernel": 1,
+        "head_bias": False,
+    },
 }
 
 
-class WaveNet(Network):
+class WaveNet(CodedNetwork):
     """Causal network that gives the distribution of each sample, given those before it.
 
     Shape: (B, 1, T) -> (B, C, T') with T' = ceil(T / hop_length): means over ``hop_length`` samples
-    of the skip sums, or of the input of a layer.
+    of the skip sums, or of the input of a layer, as they are once a sample has been heard.
+
+    `SIZES` has the published ones. "r9y9" has 4,029,952 parameters; the 4,699,944 of the published
+    code are these, and 614,400 that project 80 mel bands into the gates of its layers, 32,036 that
+    smooth these bands and bring them to the sample rate, and 23,556 scales of weight norm, which
+    are part of the weights here.
 
     Parameters
     ----------
@@ -40,22 +78,61 @@ class WaveNet(Network):
         Of the gated layers.
     kernel : int, default=2
         Width of their convolutions.
-    residual_channels, gate_channels, skip_channels : int
+    residual_channels, gate_channels, skip_channels : int, default=32, 32, 256
         Channels of the layers' inputs, of their gated outputs, and of the skip sum.
     head_channels : int, default=None
         Channels between the two products of the head. None: ``skip_channels``.
     first_kernel : int, default=2
         Width of the causal convolution that reads the samples.
-    n_classes : int, default=256
-        Number of mu-law classes.
-    n_labels : int, default=0
-        Number of classes of sound that may condition the network.
-    label_channels : int, default=16
-        Length of the vector that stands for each.
+    first_bias, head_bias : bool, default=False, True
+        Whether this convolution, and the products of the head, have biases.
+    last_residual : bool, default=False
+        Whether the last layer has weights for an output that nothing reads.
+    residual_scale, skip_scale : float, default=1.0
+        Factors of each layer's sum with its input, and of the skip sum.
+    output : {"mulaw", "logistic"}, default="mulaw"
+        What is predicted: mu-law classes; or amplitudes, by a mixture of logistics.
+    n_classes : int, default=None
+        Number of classes, or of levels of amplitude. None: 256, or 65536.
+    n_mixtures : int, default=10
+        Components of a mixture.
+    min_log_scale : float, default=-16.0
+        Floor of the logarithm of the scale of a logistic.
+    reference : bool, default=False
+        Whether the rule of the published code holds for the ends of a mixture, whose
+        probabilities do not sum to 1.
+    n_labels, label_channels : int, default=0, 16
+        Number of labels that condition the gates, and length of the vector of each.
+    n_conditions, condition_hop : int, default=0, 1
+        Channels of the frames that condition the gates, and samples per frame.
+    upsampling : {"repeat", "learnt"}, default="repeat"
+        Frames are repeated; or a transposed convolution of 4 hops makes a vector for each sample.
+    contexts : sequence of (dilations, hop, channels), default=()
+        Smaller stacks over windows of ``hop`` samples that condition the gates, and reach further
+        back; ``hop_length`` is a multiple of each hop.
+    layout : {"shift-in", "shift-target", "primed"}, default="shift-in"
+        What stands before the first sample. "shift-in": a vector of zeros. "shift-target": nothing,
+        so that the first sample has a distribution of its own: the uniform one, or that of a
+        mixture whose parameters are zero. "primed": a receptive field of silence.
     layer : int, default=None
         Layer whose input `forward` returns, counted from 0. None: the skip sum.
     hop_length : int, default=160
         Samples per frame of what `forward` returns.
+
+    Attributes
+    ----------
+    receptive_field : int
+        Samples that a prediction depends on: first_kernel + (kernel - 1) times the sum of the
+        dilations, or those of a context if it reaches further.
+    grid : int
+        Tiles that are to give the same predictions begin at multiples of this.
+    floats_per_prediction : float
+        Numbers held at once per sample by `predictions` and `log_prob`, without gradient.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer, layout, output or upsampling, or the hops do not fit.
     """
 
     handles_lengths = True
@@ -70,46 +147,78 @@ class WaveNet(Network):
         skip_channels=256,
         head_channels=None,
         first_kernel=2,
-        n_classes=256,
+        first_bias=False,
+        head_bias=True,
+        last_residual=False,
+        residual_scale=1.0,
+        skip_scale=1.0,
+        output="mulaw",
+        n_classes=None,
+        n_mixtures=10,
+        min_log_scale=-16.0,
+        reference=False,
         n_labels=0,
         label_channels=16,
+        n_conditions=0,
+        condition_hop=1,
+        upsampling="repeat",
+        contexts=(),
+        layout="shift-in",
         layer=None,
         hop_length=160,
     ):
-        super().__init__()
+        super().__init__(output, n_classes, n_mixtures, min_log_scale, reference)
+        _check_options(len(dilations), layer, layout, upsampling, contexts, hop_length)
+        self.layout, self.layer, self.hop_length = layout, layer, hop_length
+        self.n_labels, self.n_conditions, self.condition_hop = n_labels, n_conditions, condition_hop
+        n_inputs = self.n_classes if output == "mulaw" else 1
         head_channels = head_channels or skip_channels
-        self.n_classes, self.layer, self.hop_length = n_classes, layer, hop_length
-        self.first = nn.Parameter(torch.empty(first_kernel, n_classes, residual_channels))
+        self.first = _weight(first_kernel, n_inputs, residual_channels)
+        self.first_bias = _weight(residual_channels) if first_bias else None
         self.gated = GatedStack(
             dilations,
             kernel=kernel,
             residual_channels=residual_channels,
             gate_channels=gate_channels,
             skip_channels=skip_channels,
+            last_residual=last_residual,
+            residual_scale=residual_scale,
+            skip_scale=skip_scale,
         )
-        self.head = nn.ParameterDict(
-            {
-                "hidden": nn.Parameter(torch.empty(skip_channels, head_channels)),
-                "hidden_bias": nn.Parameter(torch.empty(head_channels)),
-                "out": nn.Parameter(torch.empty(head_channels, n_classes)),
-                "out_bias": nn.Parameter(torch.empty(n_classes)),
-            }
-        )
-        self.n_labels = n_labels
-        if n_labels:
-            self.label_table = nn.Parameter(torch.empty(n_labels, label_channels))
-            shape = len(self.gated.dilations), label_channels, 2 * gate_channels
-            self.label_gates = nn.Parameter(torch.empty(shape))
-        self.receptive_field = self.gated.span + first_kernel
+        self.hidden = _weight(head_channels, skip_channels)
+        self.hidden_bias = _weight(head_channels) if head_bias else None
+        self.out = _weight(self.n_outputs, head_channels)
+        self.out_bias = _weight(self.n_outputs) if head_bias else None
+        shape, frames = self.gated.gate_bias.shape, (n_conditions, condition_hop, upsampling)
+        self.conditioning = Conditioning(shape, n_labels, label_channels, *frames, contexts)
+        reach = [context.receptive_field for context in self.conditioning.contexts]
+        self.receptive_field = max(self.gated.span + first_kernel, *reach, 0)
+        self.grid = math.lcm(condition_hop, *(hop for _, hop, _ in contexts))
         channels = skip_channels if layer is None else residual_channels
         name = "skip" if layer is None else f"layer{layer}"
-        left, right = self.receptive_field - 1, hop_length - 1
-        self.set_maps([Map(name, numbered(channels), hop_length, left, right)])
-        self.floats_per_step = 6 * residual_channels + 8 * gate_channels
+        self.set_maps([Map(name, numbered(channels), hop_length, self._left(), hop_length - 1)])
+        self.floats_per_step = 4 * residual_channels + 8 * gate_channels
+        self.floats_per_prediction = float(
+            4 * residual_channels
+            + (2 * len(dilations) + 8) * gate_channels
+            + 2 * (skip_channels + head_channels)
+            + (3 if output == "mulaw" else 4) * self.n_outputs
+        )
+
+    def _left(self):
+        """Samples before a frame's first one that it depends on."""
+        contexts = self.conditioning.contexts
+        # the vector of a context stands for samples up to its hop later
+        reach = [context.receptive_field + context.hop - 2 for context in contexts]
+        return max(self.gated.span + len(self.first) - 1, *reach, 0)
 
     @torch.no_grad()
     def initialise(self, generator):
-        """Fill the network: tables uniform within 1, all else within 1 / sqrt(fan_in).
+        """Fill the network: biases zero, weights uniform within 1 / sqrt(fan_in).
+
+        The table of classes begins so that classes near each other are near each other in it, too:
+        with y_q the class from -1 to 1 and x_q its amplitude, 0.1 n + y_q a + x_q b, where n, a and
+        b are normal.
 
         Parameters
         ----------
@@ -117,111 +226,183 @@ class WaveNet(Network):
             Source of all randomness, on the CPU.
         """
         for name, p in self.named_parameters():
-            if name in ("first", "label_table"):
-                bound = 1.0
-            elif name.endswith("bias"):
-                bound = 0.0
-            else:
-                bound = math.prod(p.shape[p.ndim == 3 : -1]) ** -0.5
-                if name.endswith("gates"):
-                    bound = math.prod(p.shape[1:-1]) ** -0.5
+            fan_in = math.prod(p.shape[1:])
+            if "gates" in name or name.endswith(("gated.residual", "stack.residual")):
+                fan_in = math.prod(p.shape[2:])
+            elif name.endswith(".skip"):
+                fan_in = p.shape[2]
+            elif name in ("first", "conditioning.label_table"):
+                fan_in = 1
+            bound = 0.0 if name.endswith("bias") else fan_in**-0.5
             p.copy_(torch.empty(p.shape).uniform_(-bound, bound, generator=generator))
+        if self.output == "mulaw":
+            kernel, n, width = self.first.shape
+            y, x = torch.linspace(-1, 1, n)[:, None], _mulaw.decode(torch.arange(n), n)[:, None]
+            noise = torch.randn(kernel, n + 2, width, generator=generator)
+            a, b = noise[:, n, None], noise[:, n + 1, None]
+            self.first.copy_(0.1 * noise[:, :n] + y * a + x * b)
 
-    def codes(self, wave):
-        """What is predicted of each sample.
-
-        Parameters
-        ----------
-        wave : Tensor of shape (B, T)
-            Samples.
-
-        Returns
-        -------
-        codes : Tensor of shape (B, T), int64
-            Mu-law classes, variant A.
-        """
-        return _mulaw.encode(wave, self.n_classes)
-
-    def predictions(self, codes, label=None):
+    def predictions(self, codes, label=None, frames=None):
         """Parameters of the distribution of each sample, given those before it.
 
         Parameters
         ----------
         codes : Tensor of shape (B, T)
-            Of `codes`.
+            As of `codes`.
         label : Tensor of shape (B,), int64, or (B, n_labels), default=None
             Label of each clip, or weights of the labels. None: all labels weigh the same.
+        frames : Tensor of shape (B, n_conditions, F), default=None
+            Frame t // condition_hop conditions sample t. None: zeros.
 
         Returns
         -------
         predictions : Tensor of shape (B, K, T)
-            Of sample t from those before t: logits of its classes.
+            Of sample t from those before: logits of its classes; or of a mixture of M logistics the
+            logits, the means and the logarithms of the scales.
+
+        Raises
+        ------
+        ValueError
+            If there are frames for fewer samples.
         """
-        h = self._read(codes, shift=1)
-        z = torch.cat([z for _, z in self.gated(h, self._conditions(label, len(h)))], dim=2)
-        x = F.relu(self.gated.skip_sum(z))
-        x = F.relu(F.linear(x, self.head["hidden"].t(), self.head["hidden_bias"]))
-        return F.linear(x, self.head["out"].t(), self.head["out_bias"]).transpose(1, 2)
-
-    def log_prob(self, predictions, codes):
-        """Log probability of each sample.
-
-        Parameters
-        ----------
-        predictions : Tensor of shape (B, K, T)
-            Of `predictions`.
-        codes : Tensor of shape (B, T)
-            Of `codes`.
-
-        Returns
-        -------
-        log_prob : Tensor of shape (B, T)
-            Natural logarithm of the mass of what was heard.
-        """
-        logits = predictions.transpose(1, 2).flatten(0, 1)  # as they lie in memory
-        return -F.cross_entropy(logits, codes.flatten(), reduction="none").view_as(codes)
+        h, conditions, first = self._inputs(codes, label, frames, codes.shape[1])
+        zs = [z[..., max(0, -first) :] for _, z in self.gated(h, conditions)]
+        x = F.relu(self.gated.skip_sum(zs))
+        x = F.relu(dilated_conv(x, self.hidden[..., None], self.hidden_bias))
+        x = dilated_conv(x, self.out[..., None], self.out_bias)
+        return placed(x, first) if first > 0 else x
 
     def output_lengths(self, lengths):
         return [-(-lengths // self.hop_length)]
 
-    def forward(self, x, lengths, label=None):
-        h = self._read(self.codes(x[:, 0]), shift=0)
-        layers = self.gated(h, self._conditions(label, len(h)))
+    def forward(self, x, lengths, label=None, frames=None):
+        # one step more than there are samples: the first has heard none of them yet
+        h, conditions, first = self._inputs(self.codes(x[:, 0]), label, frames, x.shape[2] + 1)
+        layers, heard = self.gated(h, conditions), 1 - first
         if self.layer is not None:
             for _ in range(self.layer + 1):
                 h, _ = next(layers)
-            frames = self._means(h, lengths)
+            y = self._means(h[..., heard:], lengths)
         else:  # the skip sum of means is the mean of the skip sums, and has fewer products
-            z = torch.cat([self._means(z, lengths) for _, z in layers], dim=2)
-            frames = self.gated.skip_sum(z)
-        return [(frames.transpose(1, 2).float(), *self.output_lengths(lengths))]
+            y = self.gated.skip_sum([self._means(z[..., heard:], lengths) for _, z in layers])
+        return [(y.float(), *self.output_lengths(lengths))]
 
-    def _read(self, codes, shift):
-        """Input of the first layer (B, T, R) from samples that lie ``shift`` earlier or more."""
-        n_taps = len(self.first)
-        taps = [
-            delayed(F.embedding(codes, self.first[i]), n_taps - 1 - i + shift)
-            for i in range(n_taps)
-        ]
-        return sum(taps[1:], taps[0])
+    def _inputs(self, codes, label, frames, n_steps):
+        """Input of the first layer (B, R, N), conditions, and the sample that its step 0 precedes.
 
-    def _conditions(self, label, n_clips):
-        """What the gates are conditioned by: vectors, and weights for each layer."""
-        if not self.n_labels:
-            return []
-        if label is None:
-            vectors = self.label_table.mean(0).expand(n_clips, -1)
-        elif label.is_floating_point():
-            vectors = label @ self.label_table
-        else:
-            vectors = self.label_table[label]
-        return [(vectors[:, None], self.label_gates)]
+        Its last step precedes sample ``n_steps - 1``.
+        """
+        first, shift = {"shift-in": (0, 1), "shift-target": (1, 0)}.get(self.layout, (0, 0))
+        conditions = self._amplitudes(codes), label, frames
+        if self.layout == "primed":
+            n_before = self.gated.span + len(self.first)
+            first = 1 - n_before
+            codes = F.pad(codes, (n_before, 0), value=self._silence())
+        h = self._read(codes, shift, n_steps - first)
+        return h, self.conditioning(*conditions, first), first
+
+    def _read(self, codes, shift, n_steps):
+        """Input of the first layer (B, R, n_steps), whose step t reads codes up to t - shift."""
+        h = 0.0
+        for before, weight in enumerate(self.first.flip(0), start=shift):
+            if self.output == "mulaw":
+                x = F.embedding(codes, weight)
+            else:
+                x = codes.to(weight)[..., None] * weight
+            h = h + placed(x.transpose(1, 2), before, n_steps)
+        return h if self.first_bias is None else h + self.first_bias[:, None]
 
     def _means(self, x, lengths):
-        """Means of (B, T, C) over frames of samples, the last one of those that there are."""
+        """Means of (B, C, T) over frames of samples, the last one of those that there are."""
         hop = self.hop_length
-        n_frames = -(-x.shape[1] // hop)
+        n_frames = -(-x.shape[2] // hop)
         valid = within(lengths, n_frames * hop, x.device).unflatten(1, (n_frames, hop))
-        x = F.pad(x, (0, 0, 0, n_frames * hop - x.shape[1])).unflatten(1, (n_frames, hop))
-        count = valid.sum(2).clamp(min=1)[..., None]
-        return x.masked_fill(~valid[..., None], 0.0).sum(2) / count
+        x = F.pad(x, (0, n_frames * hop - x.shape[2])).unflatten(2, (n_frames, hop))
+        count = valid.sum(2).clamp(min=1)[:, None]
+        return x.masked_fill(~valid[:, None], 0.0).sum(3) / count
+
+    def stack(self):
+        """Weights as the sampler reads them.
+
+        Returns
+        -------
+        stack : CausalStack
+            Arrays in the dtype of the weights.
+
+        Raises
+        ------
+        ValueError
+            If the layout gives the first sample a distribution of its own.
+        """
+        if self.layout == "shift-target":
+            raise ValueError("layout='shift-target' has no start to sample from")
+        primed = self.layout == "primed"
+        width, n_hidden = self.first.shape[2], len(self.hidden)
+        return CausalStack(
+            first=_array(self.first),
+            first_bias=_array(self.first_bias, self.first.new_zeros(width)),
+            dilations=self.gated.dilations,
+            **self.gated.arrays(),
+            head=_array(self.hidden.t()),
+            head_bias=_array(self.hidden_bias, self.first.new_zeros(n_hidden)),
+            out=_array(self.out.t()),
+            out_bias=_array(self.out_bias, self.first.new_zeros(self.n_outputs)),
+            draws=self.output,
+            start=self._silence() if primed else None,
+            n_starts=self.gated.span + len(self.first) if primed else 1,
+            n_classes=self.n_classes,
+            min_log_scale=self.min_log_scale,
+        )
+
+    @torch.no_grad()
+    def biases(self, label=None, frames=None, codes=None):
+        """What labels, frames and contexts add to the gates.
+
+        Parameters
+        ----------
+        label, frames : Tensor or None
+            As for `predictions`; the frames of the samples to come.
+        codes : Tensor of shape (B, n), default=None
+            What was drawn before, which contexts need: n a multiple of `grid`. The rows then hold
+            for as many samples as the shortest hop of a context.
+
+        Returns
+        -------
+        gate_biases : Tensor of shape (n_rows, B, L, 2 D), or None
+            A row for each frame, or for each sample if upsampling is learnt; one row if there are
+            no frames; None if there is no condition.
+        head_biases : None
+            Nothing is added to the head.
+        """
+        given = next((x for x in (codes, label, frames) if x is not None), None)
+        n_clips = 1 if given is None else len(given)
+        heard = self.first.new_zeros(n_clips, 0) if codes is None else self._amplitudes(codes)
+        contexts = self.conditioning.contexts
+        found = self.conditioning(heard, label, frames, 0)
+        rows = [condition.all_rows() for condition in found]
+        for i in range(1, len(contexts) + 1):
+            rows[-i] = rows[-i][-1:]  # what the samples to come have
+        return (sum(rows[1:], rows[0]) if rows else None), None
+
+
+def _weight(*shape):
+    return nn.Parameter(torch.empty(shape))
+
+
+def _array(weight, default=None):
+    weight = default if weight is None else weight
+    return weight.detach().cpu().contiguous().numpy()
+
+
+def _check_options(n_layers, layer, layout, upsampling, contexts, hop_length):
+    for name, value, allowed in (
+        ("layout", layout, LAYOUTS),
+        ("upsampling", upsampling, ("repeat", "learnt")),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, allowed))}")
+    if layer is not None and not 0 <= layer < n_layers:
+        raise ValueError(f"layer={layer} must be from 0 to {n_layers - 1}, or None")
+    wrong = [hop for _, hop, _ in contexts if hop_length % hop]
+    if wrong:
+        raise ValueError(f"hop_length={hop_length} must be a multiple of the context's {wrong[0]}")

@@ -178,6 +178,9 @@ def check_classification(estimator):
     assert (wanted >= 0).all() and np.allclose(wanted.sum(axis=1), 1, rtol=0, atol=1e-9), (
         "probabilities of a clip do not sum to 1"
     )
+    if hasattr(probe, "predict_log_proba"):
+        logarithms = probe.predict_log_proba(X)
+        assert_close(np.exp(logarithms), wanted, "exponentials of predict_log_proba", 1e-9)
     alone = np.vstack([probe.predict_proba([clip]) for clip in X])
     assert_close(alone, wanted, "probabilities of each clip alone")
     names = np.array(["b", "c", "a"])[np.arange(len(X)) % 3]

@@ -15,6 +15,7 @@ from ._checks_of_clips import (
     check_running_parameters,
     check_unusable_clips,
 )
+from ._checks_of_sound import check_density, check_generation
 from ._checks_of_state import (
     check_frames,
     check_learning,
@@ -38,8 +39,10 @@ __all__ = [
     "check_audio_estimator",
     "check_classification",
     "check_clip_alone",
+    "check_density",
     "check_files",
     "check_frames",
+    "check_generation",
     "check_instances",
     "check_labels",
     "check_lazy_decoding",
@@ -99,6 +102,9 @@ def audio_checks():
         check_warm_start,
         check_labels,
         check_classification,
+        # of those that know how likely a sound is, and that make new ones
+        check_density,
+        check_generation,
     ]
 
 
