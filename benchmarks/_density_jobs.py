@@ -6,13 +6,14 @@ import _coders
 import _sets
 import numpy as np
 import soundfile
+import torch
 from _listening import nearest, picture
-from _probes import MARKS, accuracy, fit
+from _probes import MARKS, Trained, accuracy
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
+from skorch.callbacks import Callback
 
 from skaudio import (
-    AudioFile,
     MFCCTransformer,
     RandomCNNTransformer,
     WaveNetTransformer,
@@ -21,8 +22,12 @@ from skaudio import (
 from skaudio.compare import standard_svm
 
 PIECE = 1.0  # s, whose scores tell whether a clip is odd in one place
-CURVE_SECONDS = 60.0  # of unheard sound for each point of the learning curve
+GAIN = 12.0  # dB, for voices that are not of the speakers of the training
+HEARD_SECONDS = 120.0  # of training sound that linear prediction learns from
+TEST_SECONDS = 240.0  # of unheard sound that bits are counted on, at most
+CURVE_SECONDS = 40.0  # for each earlier point of the learning curve
 PER_DIGIT = 6
+RECORDINGS = ", known speakers"
 DIGIT_SECONDS = 0.5
 
 
@@ -32,7 +37,7 @@ def load(name):
     Parameters
     ----------
     name : str
-        As for `_sets.load`.
+        As for `split`.
 
     Returns
     -------
@@ -41,37 +46,89 @@ def load(name):
     rate : int
         Hz.
     """
-    sounds = _sets.load(name)
+    sounds = _sets.load(name.removesuffix(RECORDINGS))
     return sounds, min(sounds.sample_rate, 16000)
 
 
-def training_parts(clips, seconds):
+def split(sounds, name):
+    """Training and test clips of a set.
+
+    Parameters
+    ----------
+    sounds : Bunch
+        The set.
+    name : str
+        One of `_sets.SETS`, whose first split is taken, or "fsdd, known speakers": `official`.
+
+    Returns
+    -------
+    train, test : ndarray of int
+        Rows.
+    """
+    return official(sounds) if name.endswith(RECORDINGS) else sounds.splits[0]
+
+
+def unheard(sounds, test, seconds=TEST_SECONDS):
+    """Choose test clips.
+
+    Parameters
+    ----------
+    sounds : Bunch
+        The set.
+    test : ndarray of int
+        Rows.
+    seconds : float
+        About as long are they together.
+
+    Returns
+    -------
+    clips : list of str
+        Paths, in an order that is always the same.
+    """
+    clips = [sounds.data[i] for i in np.random.default_rng(0).permutation(test)]
+    lengths = np.cumsum([soundfile.info(str(clip)).duration for clip in clips])
+    return clips[: np.searchsorted(lengths, seconds) + 1]
+
+
+def training_parts(waves, n_samples):
     """Parts of training clips that are so long together, one of each clip at a random place.
 
     Parameters
     ----------
-    clips : list of str
-        Paths.
-    seconds : float
-        Of all parts.
+    waves : list of ndarray of shape (T_i,)
+        The clips.
+    n_samples : int
+        Of all parts, about.
 
     Returns
     -------
-    parts : list of AudioFile or str
+    parts : list of ndarray
         The clips themselves, if they are no longer than that.
     """
-    lengths = np.array([soundfile.info(str(clip)).duration for clip in clips])
-    share = seconds / lengths.sum()
-    if share >= 1:
-        return [*clips]
-    begins = np.random.default_rng(0).uniform(0, (1 - share) * lengths)
-    return [
-        AudioFile(clip, begin, begin + share * length)
-        for clip, begin, length in zip(clips, begins, lengths, strict=True)
-    ]
+    share = min(1.0, n_samples / sum(map(len, waves)))
+    rng = np.random.default_rng(0)
+    lengths = [max(1, round(share * len(wave))) for wave in waves]
+    begins = [rng.integers(0, len(w) - n + 1) for w, n in zip(waves, lengths, strict=True)]
+    return [w[i : i + n] for w, i, n in zip(waves, begins, lengths, strict=True)]
 
 
-def trained(clips, rate, seconds, marks=(), y=None, groups=None, **params):
+class RandomGain(Callback):
+    """Plays every crop of a training at another loudness, since unheard voices have their own."""
+
+    def __init__(self, decibels):
+        self.decibels = decibels
+
+    def initialize(self):
+        self.rng = np.random.default_rng(0)
+        return self
+
+    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+        if training:
+            gains = 10 ** (self.rng.uniform(-self.decibels, self.decibels, len(batch.wave)) / 20)
+            batch.wave.mul_(torch.from_numpy(gains)[:, None])
+
+
+def trained(clips, rate, seconds, marks=(), y=None, groups=None, decibels=0.0, **params):
     """Train a WaveNet until it has heard so many seconds.
 
     Parameters
@@ -83,9 +140,11 @@ def trained(clips, rate, seconds, marks=(), y=None, groups=None, **params):
     seconds : float
         Of sound in all epochs.
     marks : sequence of float
-        As for `_probes.fit`.
+        As for `Trained`.
     y, groups : array-like or None
         As for `WaveNetTransformer.fit`.
+    decibels : float
+        Largest change of the loudness of a crop.
     **params
         Of `WaveNetTransformer`.
 
@@ -93,13 +152,25 @@ def trained(clips, rate, seconds, marks=(), y=None, groups=None, **params):
     -------
     wavenet : WaveNetTransformer
         Fitted.
-    trained : Trained
-        States and minutes.
+    training : Trained
+        States on the way.
+    minutes : float
+        Processor time.
     """
-    params |= {"sample_rate": rate, "validation_fraction": 0.0}
-    clips = training_parts(clips, seconds)
-    updates = seconds / WaveNetTransformer().batch_seconds
-    return fit(WaveNetTransformer, clips, updates, marks, y=y, groups=groups, **params)
+    waves = training_parts([read_audio(clip, rate) for clip in clips], round(seconds * rate))
+    n_epochs = max(1, round(seconds * rate / sum(map(len, waves))))
+    training = Trained(marks)
+    wavenet = WaveNetTransformer(
+        sample_rate=rate,
+        max_epochs=n_epochs,
+        validation_fraction=0.0,
+        early_stopping=False,
+        callbacks=[training, RandomGain(decibels)],
+        random_state=0,
+        **params,
+    )
+    wavenet.fit(waves, y, groups=groups)
+    return wavenet, training, training.minutes()
 
 
 def bits(wavenet, clips, rate):
@@ -126,11 +197,10 @@ def bits(wavenet, clips, rate):
 def rivals(name):
     """Rows of the bits per sample of all other coders."""
     sounds, rate = load(name)
-    train, test = sounds.splits[0]
-    rng = np.random.default_rng(0)
-    heard = [read_audio(sounds.data[i], rate) for i in rng.permutation(train)[:100]]
+    train, test = split(sounds, name)
+    heard = [read_audio(clip, rate) for clip in unheard(sounds, train, HEARD_SECONDS)]
     heard = [_coders.classes_of(wave[: 3 * rate]) for wave in heard]
-    waves = [read_audio(sounds.data[i], rate) for i in test]
+    waves = [read_audio(clip, rate) for clip in unheard(sounds, test)]
     classes = [_coders.classes_of(wave) for wave in waves]
     n_samples = sum(map(len, waves))
     yield {"system": "uniform", "value": 8.0}
@@ -153,19 +223,21 @@ def rivals(name):
 def of_set(name, seconds):
     """Rows of a WaveNet trained on one set without labels: bits, their curve, and features."""
     sounds, rate = load(name)
-    train, test = sounds.splits[0]
-    wavenet, training = trained([sounds.data[i] for i in train], rate, seconds, MARKS)
-    unheard = [sounds.data[i] for i in test]
-    yield {"system": "WaveNet", "measure": "minutes of one core", "value": training.minutes()}
-    yield {"system": "WaveNet", "value": bits(wavenet, unheard, rate)}
-    some = np.random.default_rng(0).permutation(unheard)
-    lengths = np.cumsum([soundfile.info(str(clip)).duration for clip in some])
-    some = some[: np.searchsorted(lengths, CURVE_SECONDS) + 1].tolist()
-    weights = wavenet.weights_
-    for minutes, state in [*training.states, (training.minutes(), weights)]:
+    train, test = split(sounds, name)
+    # a speaker nobody has heard is as far from the microphone as nobody was
+    decibels = GAIN if name == "fsdd" else 0.0
+    wavenet, training, minutes = trained(
+        [sounds.data[i] for i in train], rate, seconds, MARKS, decibels=decibels
+    )
+    yield {"system": "WaveNet", "measure": "minutes of one core", "value": minutes}
+    yield {"system": "WaveNet", "value": bits(wavenet, unheard(sounds, test), rate)}
+    some, weights = unheard(sounds, test, CURVE_SECONDS), wavenet.weights_
+    for spent, state in [*training.states, (minutes, weights)]:
         wavenet.weights_ = state
-        curve = {"curve": "minutes", "x": minutes}
+        curve = {"curve": "minutes", "x": spent}
         yield {**curve, "system": "WaveNet", "value": bits(wavenet, some, rate)}
+    if name.endswith(RECORDINGS):
+        return
     wavenet.weights_ = weights
     extractors = {
         "WaveNet": wavenet,
@@ -183,7 +255,8 @@ def of_set(name, seconds):
 def digits(fold, seconds):
     """Rows of the digits of one speaker, told by those of the others."""
     sounds, rate = load("fsdd")
-    yield from _told(sounds, rate, np.asarray(sounds.labels), *sounds.splits[fold], seconds)
+    labels = np.asarray(sounds.labels)
+    yield from _told(sounds, rate, labels, *sounds.splits[fold], seconds, GAIN)
 
 
 def speakers(seconds):
@@ -209,17 +282,18 @@ def official(sounds):
     return np.flatnonzero(number >= 5), np.flatnonzero(number < 5)
 
 
-def _told(sounds, rate, labels, train, test, seconds):
+def _told(sounds, rate, labels, train, test, seconds, decibels=0.0):
     """Accuracies of Bayes' rule and of a support vector machine on MFCC."""
-    wavenet, training = trained(
+    wavenet, _, minutes = trained(
         [sounds.data[i] for i in train],
         rate,
         seconds,
         y=labels[train],
         groups=sounds.groups[train],
+        decibels=decibels,
         conditions="label",
     )
-    yield {"system": "WaveNet", "measure": "minutes of one core", "value": training.minutes()}
+    yield {"system": "WaveNet", "measure": "minutes of one core", "value": minutes}
     hits = wavenet.predict([sounds.data[i] for i in test]) == labels[test]
     yield {"system": "WaveNet, Bayes' rule", "measure": "accuracy", "value": hits.mean()}
     mfcc = MFCCTransformer(sample_rate=rate).fit_transform(sounds.data)
@@ -253,8 +327,8 @@ def anomaly(label, seconds):
     train, test = without(sounds, label)
     odd = np.asarray(sounds.labels)[test] == label
     heard, clips = [sounds.data[i] for i in train], [sounds.data[i] for i in test]
-    wavenet, training = trained(heard, rate, seconds)
-    yield {"system": "WaveNet", "measure": "minutes of one core", "value": training.minutes()}
+    wavenet, _, minutes = trained(heard, rate, seconds)
+    yield {"system": "WaveNet", "measure": "minutes of one core", "value": minutes}
     likely = {f"WaveNet, {k}": v for k, v in _likely(wavenet, clips, rate).items()}
     extractors = {
         "MFCC-120": MFCCTransformer(sample_rate=rate),
@@ -296,10 +370,10 @@ def sampled(seconds, folder):
     sounds, rate = load("fsdd")
     train, test = official(sounds)
     labels = np.asarray(sounds.labels)
-    wavenet, training = trained(
+    wavenet, _, minutes = trained(
         [sounds.data[i] for i in train], rate, seconds, y=labels[train], conditions="label"
     )
-    yield {"system": "WaveNet", "measure": "minutes of one core", "value": training.minutes()}
+    yield {"system": "WaveNet", "measure": "minutes of one core", "value": minutes}
     mfcc = MFCCTransformer(sample_rate=rate).fit([sounds.data[i] for i in train])
     features = mfcc.transform(sounds.data)
     svm = standard_svm().fit(features[train], labels[train])

@@ -42,7 +42,7 @@ class Trained(Callback):
             self.states.append((self.minutes(), weights))
 
 
-def fit(kind, clips, updates, marks=(), y=None, groups=None, **params):
+def fit(kind, clips, updates, marks=(), groups=None, **params):
     """Train on clips for a number of updates.
 
     Parameters
@@ -55,7 +55,7 @@ def fit(kind, clips, updates, marks=(), y=None, groups=None, **params):
         How many, about: whole epochs.
     marks : sequence of float
         As for `Trained`.
-    y, groups : array-like or None
+    groups : array-like or None
         As for its ``fit``.
     **params
         Of the extractor.
@@ -73,7 +73,7 @@ def fit(kind, clips, updates, marks=(), y=None, groups=None, **params):
     seconds = sum(len(read_audio(clip, RATE)) for clip in clips) / RATE
     per_epoch = (1 - extractor.validation_fraction) * seconds / extractor.batch_seconds
     extractor.set_params(max_epochs=max(1, round(updates / per_epoch)))
-    return extractor.fit(clips, y, groups=groups), trained
+    return extractor.fit(clips, groups=groups), trained
 
 
 class Phones:

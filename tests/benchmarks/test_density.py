@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.utils import Bunch
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -154,7 +155,8 @@ def test_nothing_that_leaks_is_on_both_sides(module, monkeypatch, data_dir, name
     sounds, rate = module("_density_jobs").load(name)
     assert rate == (8000 if name == "fsdd" else 16000)
     assert len(sounds.splits) >= 5
-    for train, test in sounds.splits:
+    splits = [*sounds.splits, module("_density_jobs").split(sounds, name)]
+    for train, test in splits:
         groups = np.asarray(sounds.groups)
         assert len(train) > len(test) > 0
         assert not {*groups[train]} & {*groups[test]}
@@ -179,18 +181,29 @@ def test_official_split_of_digits(module):
     assert [*test] == [0, 1, 4, 5, 8, 9, 12, 13] and [*train] == [2, 3, 6, 7, 10, 11, 14, 15]
 
 
-def test_parts_of_training_clips(module, data_dir):
+def test_parts_of_training_clips(module, rng):
     jobs = module("_density_jobs")
-    clips = sorted((data_dir / "fsdd" / "recordings").glob("*.wav"))[:20]
-    assert jobs.training_parts(clips, 1e6) == clips
-    parts = jobs.training_parts(clips, 2.0)
-    assert [part.path for part in parts] == clips
-    assert sum(part.stop - part.start for part in parts) == pytest.approx(2.0)
-    assert min(part.start for part in parts) >= 0
-    for part in parts:
-        assert len(jobs.read_audio(part, 8000)) == pytest.approx(
-            8000 * (part.stop - part.start), abs=2
-        )
+    waves = [rng.standard_normal(n) for n in (1, 500, 1499)]
+    assert all(
+        a is b or np.array_equal(a, b) for a, b in zip(waves, jobs.training_parts(waves, 9999))
+    )
+    parts = jobs.training_parts(waves, 1000)
+    assert [len(part) for part in parts] == [1, 250, 750]
+    for part, wave in zip(parts, waves, strict=True):
+        begin = np.flatnonzero(wave == part[0])[0]
+        assert np.array_equal(part, wave[begin : begin + len(part)])
+    assert parts[1][0] != waves[1][0]  # not all are beginnings
+
+
+def test_gain_of_crops(module):
+    gains = module("_density_jobs").RandomGain(12.0).initialize()
+    batch = Bunch(wave=torch.ones(200, 3))
+    gains.on_batch_begin(None, batch=batch, training=False)
+    assert torch.all(batch.wave == 1)
+    gains.on_batch_begin(None, batch=batch, training=True)
+    decibels = 20 * torch.log10(batch.wave)
+    assert torch.all(decibels[:, 0] == decibels[:, 2])
+    assert -12 <= decibels.min() < -10 and 10 < decibels.max() <= 12
 
 
 def test_tables_and_picture(module, tmp_path):
@@ -225,6 +238,6 @@ def test_tables_and_picture(module, tmp_path):
     text = "mean AUC 0.500; above IsolationForest on MFCC in 1 of 2"
     assert f"- WaveNet, mean of seconds: {text}" in lines
     assert lines[-2:] == ["Trainings took 4.0 to 4.0 minutes of one core each,", "4 in all."]
-    line, *levels = density._plot(rows).axes[0].lines
+    line, *levels = density._plot(rows).axes[density.BITS_OF.index("fsdd")].lines
     assert [*line.get_xdata()] == [1, 2] and [*line.get_ydata()] == [6, 5.5]
     assert [[*level.get_ydata()] for level in levels] == [[6.5, 6.5]]
