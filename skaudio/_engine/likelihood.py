@@ -100,7 +100,8 @@ class LikelihoodPass(_CausalPass):
         for tile in tiles(wave.shape[1], longest, stride=hop, halo=halo):
             steps = slice(tile.start, tile.stop)
             counts = within(lengths - tile.start, tile.stop - tile.start, wave.device)
-            counts[:, : tile.first - tile.start] = False  # scored with the tile before
+            counts[:, : tile.first - tile.start] = False  # scored with the tile before,
+            counts[:, tile.last - tile.start :] = False  # with the one that follows
             own = None
             if frames is not None:
                 own = frames[..., tile.start // hop : -(-tile.stop // hop)]
