@@ -27,7 +27,7 @@ MEMORIES = (
     128,
     512,
 )  # samples over which the scale follows the sound; None: it is fixed
-SPREADS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5)  # scale / mean size of the residual
+SPREADS = (0.6, 0.7, 0.8, 0.9, 1.05, 1.25)  # scale / mean size of the residual
 DOMAINS = ("amplitude", "companded")
 
 

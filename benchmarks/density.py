@@ -87,8 +87,8 @@ def main():
 def _arguments():
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=1200, help="of sound heard in a training")
-    parser.add_argument("--anomaly-seconds", type=float, default=400, help="in those of anomalies")
+    parser.add_argument("--seconds", type=float, default=800, help="of sound heard in a training")
+    parser.add_argument("--anomaly-seconds", type=float, default=600, help="in those of anomalies")
     parser.add_argument("--only", default="", help="part of the name of what is to be done")
     parser.add_argument("--n-jobs", type=int, default=2, help="processes")
     parser.add_argument("--fresh", action="store_true", help="take no row from an earlier run")
