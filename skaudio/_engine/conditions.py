@@ -63,6 +63,8 @@ class Conditions:
         parts = []
         for clips, n in zip(wave.split(n_clips), lengths.split(n_clips), strict=True):
             frames, n_frames = forward(clips.float(), n, max_samples)
+            # none beyond its samples, whatever other clips of the batch have
+            n_frames = torch.minimum(n_frames, -(-n // self.hop_length))
             parts.append(self._on_grid(frames, n_frames, n_steps))
         return torch.cat(parts)
 
@@ -175,7 +177,8 @@ class Conditioned(Network):
         frames, hop = self.conditions(x[:, 0]), self.conditions.hop_length
         for tile in tiles(x.shape[-1], max_steps, stride=self.stride, halo=self.halo):
             part = x[..., tile.start : tile.stop]
-            own = frames[..., tile.start // hop : -(-tile.stop // hop)]
+            # the network is one step ahead of the samples it has heard
+            own = frames[..., tile.start // hop : tile.stop // hop + 1]
             ((y, _),) = self.network(part, torch.tensor([part.shape[-1]]), frames=own)
             first, last = tile.first - tile.start, tile.last - tile.start
             yield 0, y[..., first // self.stride : -(-last // self.stride)]

@@ -263,13 +263,14 @@ class WaveNetTransformer(BayesMixin, DensityMixin, GenerationMixin, BaseAudioTra
     def _get_test_params(cls):
         """Variants for the common tests."""
         small = {
-            "dilations": (1, 2, 4),
+            "dilations": (1, 2),
             "residual_channels": 4,
             "skip_channels": 8,
             "n_classes": 16,
             "crop_seconds": 0.05,
             "batch_seconds": 0.4,
             "max_epochs": 1,
+            "learning_rate": 0.02,
         }
         frames = MFCCTransformer(n_fft=256, hop_length=80, n_mels=8, n_mfcc=4)
         return [

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from ._gated import GatedStack, placed
-from .convolutions import dilated_conv
 
 __all__ = ["Condition", "Conditioning"]
 
@@ -189,13 +188,13 @@ class _Context(nn.Module):
 
     @property
     def receptive_field(self):
-        """Samples before a window of samples that its vector is made of."""
-        return (self.stack.span + 1) * self.hop
+        """Samples before the last one that a vector is for, of which it is made."""
+        return (self.stack.span + 2) * self.hop - 1
 
     def forward(self, amplitudes):
         """Vectors (B, T // hop + 1, C) of clips (B, T)."""
         n_windows = amplitudes.shape[1] // self.hop
         windows = amplitudes[:, : n_windows * self.hop].unflatten(1, (n_windows, self.hop))
-        h = placed(dilated_conv(windows.transpose(1, 2), self.windows[..., None]), 1)
+        h = placed(F.linear(windows, self.windows).transpose(1, 2), 1)
         skips = self.stack.skip_sum([z for _, z in self.stack(h)])
         return F.relu(skips).transpose(1, 2)

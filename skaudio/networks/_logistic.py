@@ -71,7 +71,8 @@ def log_widths(wave, n_classes):
         That of 2 h; of h for the lowest and the highest.
     """
     half = 1 / (n_classes - 1)
-    return torch.where(wave.abs() > 1 - half, math.log(half), math.log(2 * half)).to(wave)
+    inner = torch.full_like(wave, math.log(2 * half))
+    return inner.masked_fill_(wave.abs() > 1 - half, math.log(half))
 
 
 def log_prob(parameters, wave, n_classes, min_log_scale, reference=False):

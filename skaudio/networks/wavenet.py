@@ -123,7 +123,7 @@ class WaveNet(CodedNetwork):
     ----------
     receptive_field : int
         Samples that a prediction depends on: first_kernel + (kernel - 1) times the sum of the
-        dilations, or those of a context if it reaches further.
+        dilations; a context reaches further.
     grid : int
         Tiles that are to give the same predictions begin at multiples of this.
     floats_per_prediction : float
@@ -192,11 +192,12 @@ class WaveNet(CodedNetwork):
         shape, frames = self.gated.gate_bias.shape, (n_conditions, condition_hop, upsampling)
         self.conditioning = Conditioning(shape, n_labels, label_channels, *frames, contexts)
         reach = [context.receptive_field for context in self.conditioning.contexts]
-        self.receptive_field = max(self.gated.span + first_kernel, *reach, 0)
+        self.receptive_field = self.gated.span + max(first_kernel, *reach, 0)
         self.grid = math.lcm(condition_hop, *(hop for _, hop, _ in contexts))
         channels = skip_channels if layer is None else residual_channels
         name = "skip" if layer is None else f"layer{layer}"
-        self.set_maps([Map(name, numbered(channels), hop_length, self._left(), hop_length - 1)])
+        left = self.receptive_field - 1
+        self.set_maps([Map(name, numbered(channels), hop_length, left, hop_length - 1)])
         self.floats_per_step = 4 * residual_channels + 8 * gate_channels
         self.floats_per_prediction = float(
             4 * residual_channels
@@ -204,13 +205,6 @@ class WaveNet(CodedNetwork):
             + 2 * (skip_channels + head_channels)
             + (3 if output == "mulaw" else 4) * self.n_outputs
         )
-
-    def _left(self):
-        """Samples before a frame's first one that it depends on."""
-        contexts = self.conditioning.contexts
-        # the vector of a context stands for samples up to its hop later
-        reach = [context.receptive_field + context.hop - 2 for context in contexts]
-        return max(self.gated.span + len(self.first) - 1, *reach, 0)
 
     @torch.no_grad()
     def initialise(self, generator):
@@ -266,6 +260,8 @@ class WaveNet(CodedNetwork):
             If there are frames for fewer samples.
         """
         h, conditions, first = self._inputs(codes, label, frames, codes.shape[1])
+        if not h.shape[2]:  # nothing is known of a single sample
+            return h.new_zeros(len(h), self.n_outputs, codes.shape[1])
         zs = [z[..., max(0, -first) :] for _, z in self.gated(h, conditions)]
         x = F.relu(self.gated.skip_sum(zs))
         x = F.relu(dilated_conv(x, self.hidden[..., None], self.hidden_bias))
