@@ -107,14 +107,12 @@ class Linear:
 
     def __init__(self, domain, own):
         self.domain, self.own = domain, own
-        companded = 2 * np.arange(N_CLASSES) / (N_CLASSES - 1) - 1
-        edges = companded[:-1] + 1 / (N_CLASSES - 1)
+        # levels and, half way between them, edges
+        y = np.arange(2 * N_CLASSES - 1) / (N_CLASSES - 1) - 1
         if domain == "amplitude":
-            companded, edges = (
-                np.sign(y) * (256 ** np.abs(y) - 1) / 255 for y in (companded, edges)
-            )
-        self.levels = companded
-        self.edges = np.concatenate([[-np.inf], edges, [np.inf]])
+            y = np.sign(y) * (N_CLASSES ** np.abs(y) - 1) / (N_CLASSES - 1)
+        self.levels = y[::2]
+        self.edges = np.array([-np.inf, *y[1::2], np.inf])
 
     def fit(self, clips):
         """Learn coefficients, and what tells the scale best.

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from sklearn.utils import Bunch
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -30,6 +31,15 @@ def tone(rng, n_samples, level=0.3, noise=0.01):
 def clips(module, rng):
     coders = module("_coders")
     return [coders.classes_of(tone(rng, n).astype(np.float32)) for n in (3000, 5000, 1, 700)]
+
+
+def test_families(module):
+    u = np.array([-np.inf, -30.0, -1.0, -1e-3, 0.0, 0.2, 3.0, np.inf])
+    named = {"Laplace": stats.laplace, "Gaussian": stats.norm, "logistic": stats.logistic}
+    families = module("_coders").FAMILIES
+    assert {*families} == {*named}
+    for family, cdf in families.items():
+        np.testing.assert_allclose(cdf(u), named[family].cdf(u), rtol=1e-12)
 
 
 @pytest.mark.parametrize("family", ["Laplace", "Gaussian", "logistic"])
