@@ -1,4 +1,4 @@
-"""How fast does a WaveNet draw new sound, and how fast does it train?
+"""How fast a WaveNet draws new sound, and how fast it trains.
 
     python benchmarks/generation.py
 
