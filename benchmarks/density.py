@@ -13,9 +13,10 @@ features  the same networks, trained without labels, with `SVC(C=8)` on the same
 told      fsdd, conditions="label": digits of the speaker left out, and speakers, by Bayes' rule.
 anomaly   esc10: each class held out of training; areas under the curve of what tells its clips
           from unheard ones of the other classes.
-sampled   fsdd: digits made by a network conditioned on labels, recognised by a support vector
-          machine on MFCC that was trained on real ones, and their log-spectral distance to the
-          nearest real one of the training: 0 for a copy, and large for noise.
+sampled   fsdd: digits made by a network conditioned on labels, which has heard one speaker,
+          recognised by a support vector machine on MFCC that was trained on real ones of all, and
+          their log-spectral distance to the nearest real one of the training: 0 for a copy, and
+          large for noise.
 
 The tiny WaveNet is trained with the defaults of the extractor but for the seconds of sound that it
 hears, each time in one process with one thread. Jobs in the result file are not repeated; --fresh
