@@ -132,6 +132,27 @@ class Conditioning(nn.Module):
             found.append(Condition(context(amplitudes), context.gates, context.hop, first))
         return found
 
+    def check(self, frames, n_samples):
+        """Raise unless there are frames for all samples.
+
+        Parameters
+        ----------
+        frames : Tensor of shape (B, n_conditions, F), or None
+            Frames of each clip.
+        n_samples : int
+            Their samples.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer.
+        """
+        if frames is not None and frames.shape[2] * self.hop < n_samples:
+            raise ValueError(
+                f"{frames.shape[2]} frames of {self.hop} samples each condition "
+                f"{frames.shape[2] * self.hop} samples, but there are {n_samples}"
+            )
+
     def _of_labels(self, label, n_clips):
         if label is None:
             return self.label_table.mean(0).expand(n_clips, -1)

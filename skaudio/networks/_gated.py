@@ -4,9 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .._tensors import within
 from .convolutions import dilated_conv, join_channels
 
-__all__ = ["GatedStack", "placed"]
+__all__ = ["GatedStack", "placed", "step_means"]
 
 
 class GatedStack(nn.Module):
@@ -165,3 +166,27 @@ def placed(x, before, n_steps=None):
     n_steps = before + x.shape[2] if n_steps is None else n_steps
     x, before = x.transpose(1, 2), min(before, n_steps)
     return F.pad(x, (0, 0, before, n_steps - before - x.shape[1])).transpose(1, 2)
+
+
+def step_means(x, lengths, n_steps):
+    """Means over frames of steps, that of the last frame over the steps that there are.
+
+    Parameters
+    ----------
+    x : Tensor of shape (B, C, T)
+        Maps.
+    lengths : Tensor of shape (B,), int64
+        Steps of each clip.
+    n_steps : int
+        Steps per frame.
+
+    Returns
+    -------
+    means : Tensor of shape (B, C, ceil(T / n_steps))
+        Zero beyond a clip.
+    """
+    n_frames = -(-x.shape[2] // n_steps)
+    valid = within(lengths, n_frames * n_steps, x.device).unflatten(1, (n_frames, n_steps))
+    x = F.pad(x, (0, n_frames * n_steps - x.shape[2])).unflatten(2, (n_frames, n_steps))
+    count = valid.sum(2).clamp(min=1)[:, None]
+    return x.masked_fill(~valid[:, None], 0.0).sum(3) / count

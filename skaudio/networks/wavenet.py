@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from .. import _mulaw
-from .._tensors import within
 from ._causal import CausalStack
 from ._coded import CodedNetwork
 from ._conditioning import Conditioning
-from ._gated import GatedStack, placed
+from ._gated import GatedStack, placed, step_means
 from .convolutions import dilated_conv
 from .layers import Map, numbered
 
@@ -278,9 +277,10 @@ class WaveNet(CodedNetwork):
         if self.layer is not None:
             for _ in range(self.layer + 1):
                 h, _ = next(layers)
-            y = self._means(h[..., heard:], lengths)
+            y = step_means(h[..., heard:], lengths, self.hop_length)
         else:  # the skip sum of means is the mean of the skip sums, and has fewer products
-            y = self.gated.skip_sum([self._means(z[..., heard:], lengths) for _, z in layers])
+            zs = [step_means(z[..., heard:], lengths, self.hop_length) for _, z in layers]
+            y = self.gated.skip_sum(zs)
         return [(y.float(), *self.output_lengths(lengths))]
 
     def _inputs(self, codes, label, frames, n_steps):
@@ -288,7 +288,7 @@ class WaveNet(CodedNetwork):
 
         Its last step precedes sample ``n_steps - 1``.
         """
-        _check_frames(frames, self.condition_hop, codes.shape[1])
+        self.conditioning.check(frames, codes.shape[1])
         first, shift = {"shift-in": (0, 1), "shift-target": (1, 0)}.get(self.layout, (0, 0))
         conditions = self._amplitudes(codes), label, frames
         if self.layout == "primed":
@@ -308,15 +308,6 @@ class WaveNet(CodedNetwork):
                 x = codes.to(weight)[..., None] * weight
             h = h + placed(x.transpose(1, 2), before, n_steps)
         return h if self.first_bias is None else h + self.first_bias[:, None]
-
-    def _means(self, x, lengths):
-        """Means of (B, C, T) over frames of samples, the last one of those that there are."""
-        hop = self.hop_length
-        n_frames = -(-x.shape[2] // hop)
-        valid = within(lengths, n_frames * hop, x.device).unflatten(1, (n_frames, hop))
-        x = F.pad(x, (0, n_frames * hop - x.shape[2])).unflatten(2, (n_frames, hop))
-        count = valid.sum(2).clamp(min=1)[:, None]
-        return x.masked_fill(~valid[:, None], 0.0).sum(3) / count
 
     def stack(self):
         """Weights as the sampler reads them.
@@ -403,11 +394,3 @@ def _check_options(n_layers, layer, layout, upsampling, contexts, hop_length):
     wrong = [hop for _, hop, _ in contexts if hop_length % hop]
     if wrong:
         raise ValueError(f"hop_length={hop_length} must be a multiple of the context's {wrong[0]}")
-
-
-def _check_frames(frames, hop, n_samples):
-    if frames is not None and frames.shape[2] * hop < n_samples:
-        raise ValueError(
-            f"{frames.shape[2]} frames of {hop} samples each condition {frames.shape[2] * hop} "
-            f"samples, but there are {n_samples}"
-        )
