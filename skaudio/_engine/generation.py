@@ -17,7 +17,7 @@ from .generation_torch import run as torch_run
 
 __all__ = ["Sampler", "State", "Weights"]
 
-_FEW = 60_000  # layers times samples, which torch passes about as soon as compiled code is loaded
+_FEW = 60_000  # layers times samples: torch takes a second for them, which loading code takes, too
 _FOR_EVER = 1 << 62  # samples that a row of biases belongs to, if there is but one
 
 
@@ -129,7 +129,8 @@ def _packed(stack, dtype):
         "out": _rows(of["out"]),
         "out_bias": of["out_bias"],
     }
-    arrays = {name: np.ascontiguousarray(array, dtype) for name, array in arrays.items()}
+    # copies: what is read-only counts as another kind of array, for which code is compiled anew
+    arrays = {name: np.array(array, dtype, order="C") for name, array in arrays.items()}
     slots = np.cumsum([0, *((n_taps - 1) * d + 1 for d in stack.dilations)])
     return Weights(**arrays, slots=slots, n_taps=n_taps, scale=dtype(stack.residual_scale))
 

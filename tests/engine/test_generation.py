@@ -15,6 +15,7 @@ from scipy.stats import chisquare
 from skaudio._engine import generation_torch
 from skaudio._engine.generation import Sampler
 from skaudio.networks._causal import CausalStack
+from skaudio.networks.wavenet import WaveNet
 
 numba = pytest.mark.skipif(not importlib.util.find_spec("numba"), reason="numba is not there")
 compiled = pytest.param("compiled", marks=numba)
@@ -252,9 +253,12 @@ def test_classes_are_drawn_as_often_as_predicted(engine):
         codes = Sampler(stack, n, engine=engine).draw(uniforms, temperature=temperature)
         counts = np.bincount(codes[:, 0], minlength=len(logits))
         assert_allclose(counts / n, softmax(logits / temperature), rtol=0, atol=1.001 / n)
-    # the ends
-    ends = Sampler(stack, 2, engine=engine).draw([[[0.0], [np.nextafter(1, 0)]]])
-    assert_array_equal(ends[:, 0], [0, len(logits) - 1])
+
+    # the ends, and what lies between two classes
+    even = dataclasses.replace(stack, out=0 * stack.out, out_bias=0 * stack.out_bias)
+    uniforms = [*np.arange(16) / 16, np.nextafter(1, 0)]
+    codes = Sampler(even, 17, engine=engine).draw(np.reshape(uniforms, (1, 17, 1)))
+    assert_array_equal(codes[:, 0], [*range(16), 15])
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -285,6 +289,44 @@ def test_scales_have_a_floor_and_draws_an_end(engine):
     codes = Sampler(stack, 3, engine=engine).draw(uniforms)[:, 0]
     logits = np.log(np.array([1e-5, 0.75]) / np.array([1 - 1e-5, 0.25]))
     assert_allclose(codes, [*(0.5 + np.exp(-3) * logits), 1], rtol=0, atol=2e-7)
+
+
+NETWORKS = {
+    "shift-in": {},
+    "primed": {"layout": "primed"},
+    "labels": {"n_labels": 3},
+    "frames": {"kernel": 3, "n_conditions": 4, "condition_hop": HOP, "residual_scale": 0.7},
+    "learnt": {"n_labels": 3, "n_conditions": 4, "condition_hop": HOP, "upsampling": "learnt"},
+    "logistic": {"output": "logistic", "kernel": 3, "n_conditions": 4, "condition_hop": HOP},
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_cached_predictions_of_a_network_are_the_teacher_forced_ones(name, engine, dtype):
+    options = NETWORKS[name]
+    network = WaveNet((1, 2, 4), residual_channels=6, gate_channels=5, skip_channels=8, **options)
+    generator = torch.Generator().manual_seed(0)
+    network.initialise(generator)
+    if dtype == np.float64:
+        network.double()
+    wave = torch.rand(2, SAMPLES, generator=generator) * 1.6 - 0.8
+    codes, frames = network.codes(wave), None
+    label = torch.tensor([2, 0]) if "n_labels" in options else None
+    if "n_conditions" in options:
+        frames = torch.randn(2, 4, SAMPLES // HOP + 1, generator=generator).to(network.out)
+    expected = network.predictions(codes, label, frames)
+    biases = network.biases(label, frames)
+    hop = {"learnt": 1}.get(options.get("upsampling"), options.get("condition_hop"))
+    sampler, found = Sampler(network.stack(), 2, dtype=dtype, engine=engine), []
+    for t in range(SAMPLES):
+        row = [None if b is None else b[[t // hop if hop else 0]] for b in biases]
+        found.append(sampler.predict(row))
+        sampler.prime(codes[:, [t]], row)
+    assert SAMPLES > network.receptive_field
+    assert_allclose(np.stack(found, 2), expected, rtol=0, atol=TOLERANCE[dtype])
 
 
 @numba
