@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+import shutil
 import warnings
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.model_selection import cross_val_score
 from skaudio import CNNTransformer, MFCCTransformer, WaveNetTransformer, load
 from skaudio._engine import likelihood
 from skaudio.networks.wavenet import SIZES, WaveNet
+from tests.saving.helpers import rewrite
 
 TINY = {
     "dilations": (1, 2, 4),
@@ -499,3 +501,32 @@ def test_unfitted_ones_say_so(clips):
             method(clips)
     with pytest.raises(NotFittedError):
         wavenet(conditions="label").predict(clips)
+
+
+def test_what_stands_in_a_file_for_the_extractor_is_checked(framed, tmp_path):
+    framed.save(tmp_path / "saved")
+
+    def changed(change):
+        shutil.copytree(tmp_path / "saved", tmp_path / "other", dirs_exist_ok=True)
+        rewrite(tmp_path / "other", change)
+        return tmp_path / "other"
+
+    def inner(document):
+        return document["state"]["condition_"]["estimator"]
+
+    stranger = {"class": "os.system"}
+    changes = {
+        "os.system, which skaudio does not trust": lambda d, _: inner(d).update(stranger),
+        "lacks 'class'": lambda d, _: inner(d).pop("class"),
+        "MFCCTransformer has no fit": lambda d, _: inner(d)["state"].update(fit=1),
+        "MFCCTransformer has no colour": lambda d, _: inner(d)["parameters"].update(colour=1),
+        "n_mfcc=5000 is more than": lambda d, _: inner(d)["parameters"].update(n_mfcc=5000),
+        "condition_ is not the one of": lambda d, _: inner(d)["parameters"].update(hop_length=90),
+        "condition_ is no extractor": lambda d, _: d["state"].update(condition_=3),
+        "n_features_out_ must be": lambda d, _: inner(d)["state"].update(n_features_out_=7),
+        "condition_mean_ is": lambda d, arrays: arrays.update(condition_mean_=np.zeros(3, "f4")),
+    }  # fmt: skip
+    for reason, change in changes.items():
+        with pytest.raises(ValueError, match=f"cannot be loaded: .*{reason}"):
+            load(changed(change))
+    load(tmp_path / "saved")

@@ -40,15 +40,18 @@ def new_file(tmp_path, monkeypatch):
     vars(extractors).pop("_new", None)
 
 
+NO_FEATURES = {"MuLawTransformer"}  # waves in, classes of the same shape out
+
+
 def test_all_of_the_library_are_found_and_exported():
     found = all_extractors()
-    assert [name for name, _ in found] == sorted(extractors.__all__)
+    assert [name for name, _ in found] == sorted({*extractors.__all__} - NO_FEATURES)
     for name, extractor in found:
         assert extractor is getattr(extractors, name) is getattr(skaudio, name)
 
 
 def test_new_file_is_found_without_a_list(new_file):
-    before = [*extractors.__all__]
+    before = {*extractors.__all__} - NO_FEATURES
     names = [name for name, _ in all_extractors()]
     assert names == sorted([*before, "NewTransformer", "PlainTransformer"])
 
