@@ -300,7 +300,8 @@ def _plot(rows):
             if (row["curve"], row["measure"]) == (curve, measure):
                 lines.setdefault(row["features"], []).append((float(row["x"]), float(row["value"])))
         for k, (features, points) in enumerate(lines.items()):
-            ax.plot(*zip(*sorted(points), strict=True), "o-", color=COLOURS[k], label=features)
+            label = {"c": "wav2vec c"}.get(features, features)
+            ax.plot(*zip(*sorted(points), strict=True), "o-", color=COLOURS[k], label=label)
         ax.set(xlabel=x_name, title=title, xscale="log")
         ticks = MARKS if curve == "minutes" else (0.03, 0.1, 0.25)
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
