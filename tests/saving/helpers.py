@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import skops.io
+from sklearn.base import BaseEstimator
 
 from skaudio import MFCCTransformer, RandomCNNTransformer
 from skaudio.saving import load
@@ -26,6 +27,8 @@ SAMPLES = {
 def assert_same_value(found, expected):
     """Equal in value and type, within containers too; dicts also in order."""
     assert type(found) is type(expected)
+    if isinstance(expected, BaseEstimator):
+        found, expected = vars(found), vars(expected)
     if isinstance(expected, dict):
         assert [*found] == [*expected]
         found, expected = [*found.values()], [*expected.values()]
