@@ -77,13 +77,14 @@ class WaveNetTransformer(BayesMixin, DensityMixin, GenerationMixin, BaseAudioTra
         extractor in ``conditions``, of which it must be a multiple.
     sample_rate : int, default=16000
         Rate in Hz that files are resampled to and that arrays are taken to be at.
-    crop_seconds, batch_seconds : float, default=1.0, 8.0
-        Crops that training cuts from clips, or from short clips joined, and sound in a batch.
+    crop_seconds, batch_seconds : float, default=0.25, 0.25
+        Crops that training cuts from clips, or from short clips joined, and sound in a batch. Many
+        updates on little sound teach "tiny" most in a given time; larger networks want more.
     max_epochs : int, default=None
         Passes over the training clips. None: 4000 updates. 0: the weights stay as they are.
     max_minutes : float, default=None
         Time after which training ends, its learning rate having come down by then.
-    learning_rate : float, default=2e-3
+    learning_rate : float, default=1e-2
         Highest learning rate of Adam, after a warm-up; half a cosine brings it to zero.
     validation_fraction : float, default=0.1
         Share of the clips (of the ``groups`` that `fit` is given) that is held out to tell which
@@ -210,11 +211,11 @@ class WaveNetTransformer(BayesMixin, DensityMixin, GenerationMixin, BaseAudioTra
         pooling="mean_std",
         hop_length=None,
         sample_rate=16000,
-        crop_seconds=1.0,
-        batch_seconds=8.0,
+        crop_seconds=0.25,
+        batch_seconds=0.25,
         max_epochs=None,
         max_minutes=None,
-        learning_rate=2e-3,
+        learning_rate=1e-2,
         validation_fraction=0.1,
         early_stopping=True,
         callbacks=None,
