@@ -45,7 +45,7 @@ STREAMS = (1, 8, 64)
 OURS, FALLBACK, MODULES, NAIVE = "skaudio", "torch", "modules", "naive"
 ROUND = 0.3  # seconds that a way takes in a round, about
 CHECKED = 20  # samples on which all ways must agree
-CROPS = {"tiny": (8, 8192), "30 layers, 32/32/256": (4, 8192), "r9y9": (1, 8192)}
+CROPS = {"tiny": (1, 4000), "30 layers, 32/32/256": (4, 8192), "r9y9": (1, 8192)}
 
 
 def main():
