@@ -1,12 +1,10 @@
 """What density.py measures: each function gives rows of one job."""
 
-from pathlib import Path
-
 import _coders
-import _sets
 import numpy as np
 import soundfile
 import torch
+from _density_clips import RECORDINGS, load, official, split, training_parts, unheard, without
 from _listening import nearest, picture
 from _probes import MARKS, Trained, accuracy
 from sklearn.ensemble import IsolationForest
@@ -26,95 +24,12 @@ TRAINING = {"learning_rate": 1e-2, "crop_seconds": 0.25, "batch_seconds": 0.25}
 PIECE = 1.0  # s, whose scores tell whether a clip is odd in one place
 GAIN = 12.0  # dB, for voices that are not of the speakers of the training
 HEARD_SECONDS = 40.0  # of training sound that linear prediction learns from
-TEST_SECONDS = 240.0  # of unheard sound that bits are counted on, at most
 CURVE_SECONDS = 40.0  # for each earlier point of the learning curve
 PER_DIGIT = 6
-RECORDINGS = ", known speakers"
 DIGIT_SECONDS = 0.5
 VOICE = 1  # the speaker whose digits are sampled
 # half a second behind each sample, which is more than a word
 WORD = {"dilations": [2**i for i in range(12)], "crop_seconds": 0.5, "batch_seconds": 0.5}
-
-
-def load(name):
-    """Read one of the open sets, and the rate that all coders hear it at.
-
-    Parameters
-    ----------
-    name : str
-        As for `split`.
-
-    Returns
-    -------
-    sounds : Bunch
-        The set.
-    rate : int
-        Hz.
-    """
-    sounds = _sets.load(name.removesuffix(RECORDINGS))
-    return sounds, min(sounds.sample_rate, 16000)
-
-
-def split(sounds, name):
-    """Training and test clips of a set.
-
-    Parameters
-    ----------
-    sounds : Bunch
-        The set.
-    name : str
-        One of `_sets.SETS`, whose first split is taken, or "fsdd, known speakers": `official`.
-
-    Returns
-    -------
-    train, test : ndarray of int
-        Rows.
-    """
-    return official(sounds) if name.endswith(RECORDINGS) else sounds.splits[0]
-
-
-def unheard(sounds, test, seconds=TEST_SECONDS):
-    """Choose test clips.
-
-    Parameters
-    ----------
-    sounds : Bunch
-        The set.
-    test : ndarray of int
-        Rows.
-    seconds : float
-        About as long are they together.
-
-    Returns
-    -------
-    clips : list of str
-        Paths, in an order that is always the same.
-    """
-    clips = [sounds.data[i] for i in np.random.default_rng(0).permutation(test)]
-    lengths = np.cumsum([soundfile.info(str(clip)).duration for clip in clips])
-    return clips[: np.searchsorted(lengths, seconds) + 1]
-
-
-def training_parts(waves, n_samples):
-    """Parts of training clips that are so long together, one of each clip at a random place.
-
-    Parameters
-    ----------
-    waves : list of ndarray of shape (T_i,)
-        The clips.
-    n_samples : int
-        Of all parts, about.
-
-    Returns
-    -------
-    parts : list of ndarray
-        The clips themselves, if they are no longer than that.
-    """
-    share = min(1.0, n_samples / sum(map(len, waves)))
-    rng = np.random.default_rng(0)
-    lengths = [max(1, round(share * len(wave))) for wave in waves]
-    begins = [rng.integers(0, len(w) - n + 1) for w, n in zip(waves, lengths, strict=True)]
-    return [w[i : i + n] for w, i, n in zip(waves, begins, lengths, strict=True)]
 
 
 class RandomGain(Callback):
@@ -270,23 +185,6 @@ def speakers(seconds):
     yield from _told(sounds, rate, np.asarray(sounds.groups), *official(sounds), seconds)
 
 
-def official(sounds):
-    """Split of FSDD by recordings: the first five of each digit and speaker are tested on.
-
-    Parameters
-    ----------
-    sounds : Bunch
-        The set.
-
-    Returns
-    -------
-    train, test : ndarray of int
-        Rows.
-    """
-    number = np.array([int(Path(clip).stem.rpartition("_")[2]) for clip in sounds.data])
-    return np.flatnonzero(number >= 5), np.flatnonzero(number < 5)
-
-
 def _told(sounds, rate, labels, train, test, seconds, decibels=0.0):
     """Accuracies of Bayes' rule and of a support vector machine on MFCC."""
     wavenet, _, minutes = trained(
@@ -304,26 +202,6 @@ def _told(sounds, rate, labels, train, test, seconds, decibels=0.0):
     mfcc = MFCCTransformer(sample_rate=rate).fit_transform(sounds.data)
     value = standard_svm().fit(mfcc[train], labels[train]).score(mfcc[test], labels[test])
     yield {"system": "MFCC-120 + SVM", "measure": "accuracy", "value": value}
-
-
-def without(sounds, label):
-    """Split of ESC-10 with a class held out of training.
-
-    Parameters
-    ----------
-    sounds : Bunch
-        The set.
-    label : str
-        The class.
-
-    Returns
-    -------
-    train, test : ndarray of int
-        Rows: the other classes in four of the folds; those in the fifth, and all of this class.
-    """
-    odd = np.asarray(sounds.labels) == label
-    train, test = sounds.splits[-1]
-    return train[~odd[train]], np.concatenate([test[~odd[test]], np.flatnonzero(odd)])
 
 
 def anomaly(label, seconds):

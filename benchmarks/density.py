@@ -79,7 +79,9 @@ def main():
         print(f"{name}: " + ", ".join(_said(row) for row in found if not row["curve"]), flush=True)
         _write(rows, path)
     every = [row for some in rows.values() for row in some]
-    text = "\n".join([*about(), "", *_report(every)]) + "\n"
+    head = ["# What a WaveNet's probability of sound is worth", "", *about(), ""]
+    head += ["Made by `python benchmarks/density.py`, which tells what the rows are.", ""]
+    text = "\n".join([*head, *_report(every)]) + "\n"
     print(text)
     (args.out / "density.md").write_text(text, encoding="utf-8")
     _plot(every).savefig(args.out / "density.png", dpi=120)
@@ -155,7 +157,9 @@ def _cell(values, digits=3):
 
 
 def _grid(title, found, digits=3):
-    """Lines of a table: systems down, tasks across."""
+    """Lines of a table: systems down, tasks across; none if nothing was found."""
+    if not found:
+        return
     tasks = [*dict.fromkeys(task for _, task in found)]
     yield f"| {title} | {' | '.join(tasks)} |"
     yield "|---|" + "---|" * len(tasks)
@@ -167,7 +171,13 @@ def _grid(title, found, digits=3):
 
 def _report(rows):
     """Return the lines of all tables, and what became of the targets."""
-    yield from _grid("bits per sample", _found(rows, "bits", "bits"), 2)
+    bits = _found(rows, "bits", "bits")
+    yield from _grid("bits per sample", bits, 2)
+    for rival in ("FLAC", *LINEAR):
+        names = [name for system, name in bits if system == rival and ("WaveNet", name) in bits]
+        below = sum(bits["WaveNet", name][0] < bits[rival, name][0] for name in names)
+        yield f"- WaveNet is below {rival} on {below} of {len(names)}."
+    yield "- FLAC of 8 linear bits codes other symbols, soft sounds with fewer of them: no rival."
     for row in rows:
         if row["measure"] == "form":
             yield f"- {row['task'].partition(' ')[2]}, {row['system']}: {row['value']}"
@@ -210,7 +220,9 @@ def _plot(rows):
         ax.set_xticks(MARKS, [f"{mark:g}" for mark in MARKS])
         ax.minorticks_off()
         ax.spines[["top", "right"]].set_visible(False)
-    axes[1].legend(fontsize=8)
+    drawn = [ax for ax in axes if ax.lines]
+    if drawn:
+        drawn[0].legend(fontsize=8)
     return axes[0].figure
 
 

@@ -162,10 +162,10 @@ def test_log_spectral_distance(module, rng):
 @pytest.mark.parametrize("name", ["fsdd", "esc10", "emodb_2s"])
 def test_nothing_that_leaks_is_on_both_sides(module, monkeypatch, data_dir, name):
     monkeypatch.setenv("SKAUDIO_DATA", str(data_dir))
-    sounds, rate = module("_density_jobs").load(name)
+    sounds, rate = module("_density_clips").load(name)
     assert rate == (8000 if name == "fsdd" else 16000)
     assert len(sounds.splits) >= 5
-    splits = [*sounds.splits, module("_density_jobs").split(sounds, name)]
+    splits = [*sounds.splits, module("_density_clips").split(sounds, name)]
     for train, test in splits:
         groups = np.asarray(sounds.groups)
         assert len(train) > len(test) > 0
@@ -174,7 +174,7 @@ def test_nothing_that_leaks_is_on_both_sides(module, monkeypatch, data_dir, name
 
 def test_held_out_class_is_in_no_training(module, monkeypatch, data_dir):
     monkeypatch.setenv("SKAUDIO_DATA", str(data_dir))
-    jobs = module("_density_jobs")
+    jobs = module("_density_clips")
     sounds, _ = jobs.load("esc10")
     labels, groups = np.asarray(sounds.labels), np.asarray(sounds.groups)
     assert {*module("density").ESC10} == {*labels}
@@ -187,12 +187,12 @@ def test_held_out_class_is_in_no_training(module, monkeypatch, data_dir):
 
 def test_official_split_of_digits(module):
     names = [f"{d}_{s}_{i}.wav" for d in (0, 7) for s in ("theo", "a_b") for i in (0, 4, 5, 49)]
-    train, test = module("_density_jobs").official(Bunch(data=[Path("x") / n for n in names]))
+    train, test = module("_density_clips").official(Bunch(data=[Path("x") / n for n in names]))
     assert [*test] == [0, 1, 4, 5, 8, 9, 12, 13] and [*train] == [2, 3, 6, 7, 10, 11, 14, 15]
 
 
 def test_parts_of_training_clips(module, rng):
-    jobs = module("_density_jobs")
+    jobs = module("_density_clips")
     waves = [rng.standard_normal(n) for n in (1, 500, 1499)]
     for part, wave in zip(jobs.training_parts(waves, 9999), waves, strict=True):
         assert np.array_equal(part, wave)
@@ -242,6 +242,7 @@ def test_tables_and_picture(module, tmp_path):
         rows = [*csv.DictReader(file)]
     lines = [*density._report(rows)]
     assert "| FLAC | 6.50 |" in lines and "| WaveNet | 5.25 |" in lines
+    assert "- WaveNet is below FLAC on 1 of 1." in lines
     assert "- fsdd, linear, one scale: amplitude" in lines
     assert "| WaveNet, Bayes' rule | 0.600 (0.500 to 0.700) |" in lines
     text = "mean AUC 0.500; above IsolationForest on MFCC in 1 of 2"
