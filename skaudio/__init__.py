@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "elm",
         "extractors",
         "frontends",
+        "metrics",
         "networks",
         "plotting",
         "pooling",
