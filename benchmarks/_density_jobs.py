@@ -21,7 +21,6 @@ from skaudio.compare import standard_svm
 
 # crops and batches of a quarter of a second: on a processor many small updates teach most
 TRAINING = {"learning_rate": 1e-2, "crop_seconds": 0.25, "batch_seconds": 0.25}
-PIECE = 1.0  # s, whose scores tell whether a clip is odd in one place
 GAIN = 12.0  # dB, for voices that are not of the speakers of the training
 HEARD_SECONDS = 40.0  # of training sound that linear prediction learns from
 CURVE_SECONDS = 40.0  # for each earlier point of the learning curve
@@ -213,7 +212,7 @@ def anomaly(label, seconds):
     heard, clips = [sounds.data[i] for i in train], [sounds.data[i] for i in test]
     wavenet, _, minutes = trained(heard, low, seconds)
     yield {"system": "WaveNet", "measure": "minutes of one core", "value": minutes}
-    likely = {f"WaveNet, {k}": v for k, v in _likely(wavenet, clips, low).items()}
+    likely = {f"WaveNet, {k}": v for k, v in _likely(wavenet, heard, clips, low).items()}
     extractors = {
         "MFCC-120": MFCCTransformer(sample_rate=rate),
         "vgg": RandomCNNTransformer(sample_rate=rate, random_state=0),
@@ -225,22 +224,35 @@ def anomaly(label, seconds):
         yield {"system": system, "measure": "AUC", "value": roc_auc_score(odd, -scores)}
 
 
-def _likely(wavenet, clips, rate):
-    """How likely each clip is, in bits per sample, by several rules."""
-    waves = [read_audio(clip, rate) for clip in clips]
-    n = round(PIECE * rate)
-    pieces = [wave[i : i + n] for wave in waves for i in range(0, len(wave) - n + 1, n)]
-    scores = wavenet.score_samples(pieces) / n / np.log(2)
-    counts = np.cumsum([len(wave) // n for wave in waves])[:-1]
-    each = np.split(scores, counts)
-    whole = np.array([some.mean() for some in each])
-    flac = [_coders.flac_bits(_coders.classes_of(w) - 128, rate) / len(w) for w in waves]
+def _likely(wavenet, heard, clips, rate):
+    """How likely each clip is, by several rules."""
+    seconds, flac = _seconds(wavenet, clips, rate)
+    # a sound that is too easy to predict is as odd as one that is too hard: what is typical
+    # is told by training clips, a quarter of them to save time
+    usual = np.column_stack(_summaries(*_seconds(wavenet, heard[::4], rate)))
+    ours = np.column_stack(_summaries(seconds, flac))
     return {
-        "mean of seconds": whole,
-        "least likely second": np.array([some.min() for some in each]),
+        "mean of seconds": seconds.mean(axis=1),
+        "least likely second": seconds.min(axis=1),
         # noise is unlikely, yet usual: what another coder needs, too, says how complex a sound is
-        "mean + FLAC's bits": whole + np.array(flac),
+        "mean + FLAC's bits": seconds.mean(axis=1) + flac,
+        "typical seconds": IsolationForest(random_state=0).fit(usual).score_samples(ours),
     }
+
+
+def _summaries(seconds, flac):
+    """Columns: mean, least and most likely second, spread, and what FLAC needs."""
+    means = seconds.mean(axis=1)
+    return means, seconds.min(axis=1), seconds.max(axis=1), seconds.std(axis=1), means + flac
+
+
+def _seconds(wavenet, clips, rate):
+    """Minus the bits per sample of each second of clips of 5 s, and FLAC's bits of each clip."""
+    waves = [read_audio(clip, rate)[: 5 * rate] for clip in clips]
+    pieces = np.concatenate([np.pad(w, (0, 5 * rate - len(w))) for w in waves]).reshape(-1, rate)
+    scores = wavenet.score_samples(list(pieces)) / rate / np.log(2)
+    flac = [_coders.flac_bits(_coders.classes_of(wave) - 128, rate) / len(wave) for wave in waves]
+    return scores.reshape(-1, 5), np.array(flac)
 
 
 def sampled(seconds, folder):
