@@ -60,7 +60,7 @@ class GatedStack(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.empty(shape)))
 
     @property
-    def span(self):
+    def span(self):  # numpydoc ignore=RT01
         """Earlier steps that an output depends on: (k - 1) times the sum of the dilations."""
         return (self.kernel - 1) * sum(self.dilations)
 
