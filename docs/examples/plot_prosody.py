@@ -91,8 +91,11 @@ plt.show()
 # ``transform`` sums the contours up by functionals. Medians and means hardly tell the two clips
 # apart. How pitch runs over the clip does: its slope in semitones, and the mean of its last third.
 
-table = prosody.set_output(transform="pandas").transform(sounds).astype(float)
-table.index = list(clips)
+features = prosody.transform(sounds)
+names = [*prosody.get_feature_names_out()]
+print(f"{len(names)} columns, among them\n\n{'':22}{''.join(f'{name:>12}' for name in clips)}")
 columns = ["f0_semitone_p50", "loudness_mean", "hnr_mean", "voiced_share"]
 columns += ["f0_semitone_slope", "f0_semitone_third3"]
-print(f"{table.shape[1]} columns, among them\n\n{table[columns].T.round(2)}")
+for column in columns:
+    values = features[:, names.index(column)]
+    print(f"{column:22}{''.join(f'{value:12.2f}' for value in values)}")

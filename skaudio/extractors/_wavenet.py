@@ -165,7 +165,7 @@ class WaveNetTransformer(BayesMixin, DensityMixin, GenerationMixin, BaseAudioTra
     to who knows these frames. They do not sum to 1 over all clips.
 
     Mu-law class q of Q, with mu = Q - 1, stands for the amplitude F^{-1}(2 q / mu - 1), where
-    F(x) = sign(x) ln(1 + mu |x|) / ln(1 + mu). Samples beyond -1 and 1 are clipped.
+    F(x) = sign(x) ln(1 + mu abs(x)) / ln(1 + mu). Samples beyond -1 and 1 are clipped.
 
     References
     ----------
