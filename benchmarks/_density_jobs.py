@@ -19,10 +19,8 @@ from skaudio import (
 )
 from skaudio.compare import standard_svm
 
-# crops and batches of a quarter of a second: on a processor many small updates teach most
-TRAINING = {"learning_rate": 1e-2, "crop_seconds": 0.25, "batch_seconds": 0.25}
 GAIN = 12.0  # dB, for voices that are not of the speakers of the training
-HEARD_SECONDS = 40.0  # of training sound that linear prediction learns from
+HEARD_SECONDS = 120.0  # of training sound that linear prediction learns from
 CURVE_SECONDS = 40.0  # for each earlier point of the learning curve
 PER_DIGIT = 6
 DIGIT_SECONDS = 0.5
@@ -86,7 +84,7 @@ def trained(clips, rate, seconds, marks=(), y=None, groups=None, decibels=0.0, *
         early_stopping=False,
         callbacks=[training, RandomGain(decibels)],
         random_state=0,
-        **(TRAINING | params),
+        **params,
     )
     wavenet.fit(waves, y, groups=groups)
     return wavenet, training, training.minutes()
